@@ -4,7 +4,6 @@
 no I/O. An attempt sends one freeze and makes one snapshot call at most.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from holdstill_protocol.conductor_model import (
@@ -159,7 +158,7 @@ def _send(attempt: Attempt, phase: Phase, command: CommandType) -> Step:
         CommandType.FREEZE: patience.freeze_ms,
         CommandType.THAW: patience.thaw_ms,
     }[command]
-    effects: Sequence[Effect] = [Send(command, seq, wait_ms - MARGIN_MS)]
+    effects: list[Effect] = [Send(command, seq, wait_ms - MARGIN_MS)]
     return replace(attempt, phase=phase, seq=seq), effects
 
 

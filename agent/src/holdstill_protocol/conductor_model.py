@@ -4,7 +4,6 @@ One attempt is one run. Times are milliseconds of the conductor's monotonic cloc
 with the event. No clock is compared with the host's.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -242,7 +241,7 @@ class Ignored:
 
 
 Effect = Send | Plan | CallSnapshot | Ignored
-Step = tuple[Attempt, Sequence[Effect]]
+Step = tuple[Attempt, list[Effect]]
 
 TRANSITIONS: frozenset[tuple[type[Phase], str, type[Phase]]] = frozenset(
     {

@@ -8,6 +8,7 @@ from dataclasses import replace
 from holdstill_protocol.host_model import (
     Arrived,
     Disconnect,
+    Effect,
     Event,
     Failed,
     HoldLost,
@@ -146,8 +147,7 @@ def _thaw(host: Host, run: str) -> Step:
         case Quiescing(held) if held == run:
             return _to(host, Quiescing(run, unwanted=ThawReason.COMMANDED)), []
         case Preparing(held) | Ready(held) if held == run:
-            disconnect = [Disconnect(run)] if isinstance(host.phase, Ready) else []
-            return _end(host), disconnect
+            return _end(host), _disconnect(host, run)
         case Releasing(held) if held == run:
             return host, [Ignored("repeated-thaw", run)]
         case _:  # it came before its freeze, or this process has never heard of the run
@@ -165,10 +165,14 @@ def _shutdown(host: Host) -> Step:
         case Preparing(run) | Ready(run):
             detail = "the agent is stopping"
             refused = Send(Refused(run, host.target, RefusalCode.SHUTDOWN, detail))
-            disconnect = [Disconnect(run)] if isinstance(host.phase, Ready) else []
-            return _end(host), [*disconnect, refused]
+            return _end(host), [*_disconnect(host, run), refused]
         case Idle() | Releasing():
             return host, []
+
+
+def _disconnect(host: Host, run: str) -> list[Effect]:
+    """Return what closes the connections: a pre-flight under way closes its own when it ends."""
+    return [Disconnect(run)] if isinstance(host.phase, Ready) else []
 
 
 def _unfit(host: Host, event: Arrived) -> Send | None:

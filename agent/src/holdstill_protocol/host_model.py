@@ -3,7 +3,6 @@
 Times are milliseconds of the host's monotonic clock; `now_ms` comes with the event.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from holdstill_protocol.messages import (
@@ -205,7 +204,7 @@ class Ignored:
 
 
 Effect = Preflight | Quiesce | Release | Disconnect | Send | Ignored
-Step = tuple[Host, Sequence[Effect]]
+Step = tuple[Host, list[Effect]]
 
 TRANSITIONS: frozenset[tuple[type[Phase], str, type[Phase]]] = frozenset(
     {

@@ -1,0 +1,37 @@
+# `make demo` and `make test` work on a fresh clone; everything they need they set up themselves.
+PYTHON := .venv/bin/python
+KEEP ?=
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help demo test lint unit integration infra host e2e bench docs lock setup clean
+
+help:  ## list what can be made
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup  ## one whole backup in a Region in a box, with the proof of its copy (KEEP=1 leaves it running)
+	@$(PYTHON) -m lab demo $(if $(KEEP),--keep)
+
+test: setup lint  ## everything that is checked, as CI does
+	@$(PYTHON) -m pytest
+
+lint: setup  ## style, types and import rules
+	@scripts/lint
+
+unit integration infra host e2e: setup  ## one part of the tests
+	@$(PYTHON) -m pytest tests/$@
+
+bench: setup  ## the write stall of five ways to make a snapshot (about 15 min; build/bench.json, .png)
+	@$(PYTHON) -m lab bench
+
+docs: setup  ## write the generated parts of docs/ anew
+	@$(PYTHON) -m docs.generate
+
+lock: setup  ## compile requirements/*.txt anew from their *.in
+	@scripts/lock
+
+setup:
+	@scripts/setup
+
+clean:  ## remove what was built, and whatever a killed lab has left
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m lab down; fi
+	@rm -rf build cdk.out .venv node_modules

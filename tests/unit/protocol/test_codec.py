@@ -1,0 +1,161 @@
+"""What is on the wire: strict about what version 1 needs, tolerant of what it does not know."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from holdstill_protocol.codec import MAX_CHARACTERS, decode_command, decode_reply, encode
+from holdstill_protocol.errors import (
+    MalformedMessageError,
+    ProtocolError,
+    UnknownTypeError,
+    UnsupportedVersionError,
+)
+from holdstill_protocol.messages import (
+    Check,
+    Command,
+    Freeze,
+    Frozen,
+    Lock,
+    Position,
+    Prepare,
+    Prepared,
+    RefusalCode,
+    Refused,
+    Reply,
+    Thaw,
+    Thawed,
+    ThawReason,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+RUNS = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
+TEXTS = st.text(max_size=40)
+WHOLES = st.integers(min_value=0, max_value=2**53)
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+POSITIONS = st.builds(
+    Position, TEXTS, TEXTS, st.none() | TEXTS, st.none() | TEXTS, st.none() | WHOLES, TEXTS
+)
+COMMANDS = st.one_of(
+    *(st.builds(kind, RUNS, TEXTS, WHOLES, INSTANTS) for kind in (Prepare, Freeze, Thaw))
+)
+REPLIES = st.one_of(
+    st.builds(
+        Prepared,
+        RUNS,
+        TEXTS,
+        volumes=st.lists(TEXTS).map(tuple),
+        checks=st.lists(st.builds(Check, TEXTS, st.booleans(), TEXTS)).map(tuple),
+        lock=st.sampled_from(Lock),
+        freeze=st.booleans(),
+        budget_ms=WHOLES,
+    ),
+    st.builds(
+        Frozen, RUNS, TEXTS, lock_wait_ms=WHOLES, freeze_ms=WHOLES, position=st.none() | POSITIONS
+    ),
+    st.builds(
+        Thawed,
+        RUNS,
+        TEXTS,
+        reason=st.sampled_from(ThawReason),
+        intact=st.booleans(),
+        held_ms=WHOLES,
+        locked_ms=WHOLES,
+    ),
+    st.builds(Refused, RUNS, TEXTS, code=st.sampled_from(RefusalCode), detail=TEXTS),
+)
+FREEZE = {
+    "v": 1,
+    "type": "freeze",
+    "run_id": "recipes-db.20260101T000000Z.1",
+    "target": "recipes-db",
+    "seq": 2,
+    "expires_at": "2026-01-01T00:00:00Z",
+}
+
+
+@given(COMMANDS)
+def test_commands_survive_the_wire(command: Command) -> None:
+    """What is sent is what is read."""
+    assert decode_command(encode(command)) == command
+
+
+@given(REPLIES)
+def test_replies_survive_the_wire(reply: Reply) -> None:
+    """What is sent is what is read."""
+    assert decode_reply(encode(reply)) == reply
+
+
+def test_the_wire_form_of_a_command() -> None:
+    """Version 1 is a contract with agents that are installed: this text does not change."""
+    command = Freeze("r.1", "recipes-db", 2, datetime(2026, 1, 1, 3, tzinfo=UTC))
+    assert json.loads(encode(command)) == {
+        "v": 1,
+        "type": "freeze",
+        "run_id": "r.1",
+        "target": "recipes-db",
+        "seq": 2,
+        "expires_at": "2026-01-01T03:00:00Z",
+    }
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """A newer peer of version 1 may say more."""
+    assert decode_command(json.dumps({**FREEZE, "mood": {"deep": [1]}})).seq == 2
+
+
+def test_instants_are_read_with_their_offset() -> None:
+    """Any offset from UTC will do, none will not."""
+    tokyo = timezone(timedelta(hours=9))
+    text = json.dumps({**FREEZE, "expires_at": datetime(2026, 1, 1, 9, tzinfo=tokyo).isoformat()})
+    assert decode_command(text).expires_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"v": 2}, UnsupportedVersionError, "version 2"),
+        ({"v": True}, MalformedMessageError, "v must be"),
+        ({"v": None}, MalformedMessageError, "v must be"),
+        ({"type": "melt"}, UnknownTypeError, "melt"),
+        ({"type": 7}, MalformedMessageError, "type must be"),
+        ({"run_id": "../etc"}, MalformedMessageError, "run_id must be"),
+        ({"run_id": "a b"}, MalformedMessageError, "run_id must be"),
+        ({"run_id": "a" * 129}, MalformedMessageError, "run_id must be"),
+        ({"target": None}, MalformedMessageError, "target must be"),
+        ({"seq": "2"}, MalformedMessageError, "seq must be"),
+        ({"seq": True}, MalformedMessageError, "seq must be"),
+        ({"seq": -1}, MalformedMessageError, "seq must be"),
+        ({"expires_at": "soon"}, MalformedMessageError, "expires_at must be"),
+        ({"expires_at": "2026-01-01T00:00:00"}, MalformedMessageError, "offset from UTC"),
+    ],
+)
+def test_bad_commands_are_named(
+    change: dict[str, object], error: type[ProtocolError], says: str
+) -> None:
+    """Each fault is an error of its own type that names the field."""
+    with pytest.raises(error, match=says):
+        decode_command(json.dumps({**FREEZE, **change}))
+
+
+def test_the_run_of_a_bad_message_is_known_where_it_can_be() -> None:
+    """So that its conductor can be told."""
+    with pytest.raises(ProtocolError) as caught:
+        decode_command(json.dumps({**FREEZE, "v": 2}))
+    assert caught.value.run_id == FREEZE["run_id"]
+
+
+@given(st.text() | st.binary().map(lambda noise: noise.decode("latin-1")))
+def test_noise_is_malformed(noise: str) -> None:
+    """No text makes anything but a ProtocolError."""
+    for decode in (decode_command, decode_reply):
+        with pytest.raises(ProtocolError):
+            decode(noise)
+
+
+def test_much_noise_is_malformed() -> None:
+    """A megabyte, a thousand open brackets: neither is parsed, nor harms."""
+    for noise in ("x" * 1_048_576, "[" * 100_000, "[" * (MAX_CHARACTERS - 1), "9" * 10_000):
+        with pytest.raises(MalformedMessageError):
+            decode_command(noise)
