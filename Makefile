@@ -24,7 +24,8 @@ bench: setup  ## the write stall of five ways to make a snapshot (about 15 min; 
 	@$(PYTHON) -m lab bench
 
 docs: setup  ## write the generated parts of docs/ anew
-	@$(PYTHON) -m docs.generate
+	@PYTHONPATH=.:agent/src $(PYTHON) -m docs.generate
+	@$(PYTHON) -m infra.configuration.reference
 
 lock: setup  ## compile requirements/*.txt anew from their *.in
 	@scripts/lock
