@@ -25,7 +25,7 @@ bench: setup  ## the write stall of five ways to make a snapshot (about 15 min; 
 
 docs: setup  ## write the generated parts of docs/ anew
 	@PYTHONPATH=.:agent/src $(PYTHON) -m docs.generate
-	@$(PYTHON) -m infra.configuration.reference
+	@$(PYTHON) -m infra.configuration.reference >docs/configuration.md
 
 lock: setup  ## compile requirements/*.txt anew from their *.in
 	@scripts/lock

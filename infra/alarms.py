@@ -1,0 +1,80 @@
+"""The alarms, all told to one topic whose name is known beforehand."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra import naming, permissions
+
+
+def sounds_above_zero(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    description: str,
+    namespace: str,
+    metric: str,
+    dimensions: Mapping[str, str],
+    statistic: Literal["Sum", "Maximum"] = "Sum",
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds when a metric was above zero in the last five minutes."""
+    return _alarm(
+        scope,
+        construct_id,
+        name=name,
+        description=description,
+        namespace=namespace,
+        metric_name=metric,
+        dimensions=_dimensions(dimensions),
+        statistic=statistic,
+        period=300,
+        evaluation_periods=1,
+        comparison_operator="GreaterThanThreshold",
+        threshold=0,
+        treat_missing_data="notBreaching",
+    )
+
+
+def sounds_without_backup(
+    scope: Construct, construct_id: str, *, target: str, max_age_hours: int
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds when no run of the target was consistent for so many hours.
+
+    Hours without a run report nothing, and count as hours without a consistent run. CloudWatch
+    looks back seven days at most with periods of an hour.
+    """
+    return _alarm(
+        scope,
+        construct_id,
+        name=f"{naming.PREFIX}-{target}-age",
+        description=f"{target} has no consistent snapshot of the last {max_age_hours} h",
+        namespace=naming.METRICS,
+        metric_name="RunsConsistent",
+        dimensions=_dimensions({"service": naming.BACKUP_SERVICE, "target": target}),
+        statistic="Sum",
+        period=3600,
+        evaluation_periods=max_age_hours,
+        comparison_operator="LessThanThreshold",
+        threshold=1,
+        treat_missing_data="breaching",
+    )
+
+
+def _dimensions(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _alarm(
+    scope: Construct, construct_id: str, *, name: str, description: str, **properties: Any
+) -> cloudwatch.CfnAlarm:
+    return cloudwatch.CfnAlarm(
+        scope,
+        construct_id,
+        alarm_name=name,
+        alarm_description=description,
+        alarm_actions=[permissions.arn("sns", naming.ALARM_TOPIC)],
+        **properties,
+    )

@@ -1,0 +1,81 @@
+"""Physical names, and which fleet a target belongs to.
+
+All names follow from the target's own name, so that the stacks refer to one another by name and
+never by an export, and so that adding a target can move no other.
+"""
+
+import hashlib
+from typing import Final
+
+PREFIX: Final = "holdstill"
+FLEETS: Final = 32
+"""How many stacks the targets are dealt to; changing it moves nearly every deployed target."""
+
+CORE_STACK: Final = f"{PREFIX}-core"
+TABLE: Final = PREFIX
+OPEN_RUNS_INDEX: Final = "open-runs"
+ALARM_TOPIC: Final = f"{PREFIX}-alarms"
+SWEEP: Final = f"{PREFIX}-sweep"
+"""The sweep function, and the `service` of its logs and metrics."""
+BACKUP_SERVICE: Final = f"{PREFIX}-backup"
+"""The `service` of all backup functions' logs and metrics, whatever their fleet."""
+METRICS: Final = "Holdstill"
+"""The CloudWatch namespace of the functions' own metrics."""
+
+
+def fleet_of(target: str) -> int:
+    """Return the number of the target's fleet, 0 to 31, from its name alone."""
+    return int(hashlib.sha256(target.encode()).hexdigest(), 16) % FLEETS
+
+
+def fleet_stack(fleet: int) -> str:
+    """Return the name of a fleet's stack."""
+    return f"{PREFIX}-fleet-{fleet:02d}"
+
+
+def fleet_prefix(fleet: int) -> str:
+    """Return what the names of everything in one fleet begin with."""
+    return f"{PREFIX}-{fleet:02d}"
+
+
+def backup_function(fleet: int) -> str:
+    """Return the name of a fleet's backup function."""
+    return f"{fleet_prefix(fleet)}-backup"
+
+
+def log_group(function: str) -> str:
+    """Return the name of a function's log group."""
+    return f"/aws/lambda/{function}"
+
+
+def dead_letters(fleet: int) -> str:
+    """Return the name of a fleet's dead-letter queue."""
+    return f"{fleet_prefix(fleet)}-dead-letters"
+
+
+def commands_queue(target: str) -> str:
+    """Return the name of the queue that the target's agent reads."""
+    return f"{fleet_prefix(fleet_of(target))}-{target}-commands"
+
+
+def replies_queue(target: str) -> str:
+    """Return the name of the queue that the target's agent writes."""
+    return f"{fleet_prefix(fleet_of(target))}-{target}-replies"
+
+
+def schedule(target: str) -> str:
+    """Return the name of the target's schedule."""
+    return f"{PREFIX}-{target}"
+
+
+def pascal(target: str) -> str:
+    """Return the name as CloudFormation's logical ids allow it: `recipes-db` is `RecipesDb`.
+
+    Two names can become one (`db-1` and `db1`): the configuration refuses such a pair.
+    """
+    return "".join(part.capitalize() for part in target.split("-"))
+
+
+def agent_output(target: str) -> str:
+    """Return the key of the stack output that tells the target's agent what it needs."""
+    return f"Agent{pascal(target)}"
