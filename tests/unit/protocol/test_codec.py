@@ -4,6 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from holdstill_protocol.codec import MAX_CHARACTERS, decode_command, decode_reply, encode
 from holdstill_protocol.errors import (
     MalformedMessageError,
@@ -27,8 +30,6 @@ from holdstill_protocol.messages import (
     Thawed,
     ThawReason,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 RUNS = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
 TEXTS = st.text(max_size=40)

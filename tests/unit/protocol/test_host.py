@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+
 from holdstill_protocol import host_model as model
 from holdstill_protocol.host import READY_FOR_MS, step
 from holdstill_protocol.messages import (

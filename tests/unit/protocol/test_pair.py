@@ -3,11 +3,11 @@
 from random import Random
 
 import pytest
-from functions.domain.verdict import Verdict, judge
-from holdstill_protocol import conductor_model, host_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from functions.domain.verdict import Verdict, judge
+from holdstill_protocol import conductor_model, host_model
 from tests.pair import BUDGET_MS, LOCK_SLACK_MS, VOLUMES, Trouble, World
 
 TROUBLES = st.builds(

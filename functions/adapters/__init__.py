@@ -1,0 +1,1 @@
+"""AWS: the only places that hold a boto3 client."""

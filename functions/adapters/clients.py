@@ -1,0 +1,82 @@
+"""The AWS clients: each made at its first use and kept for the process's life.
+
+They are boto3's, made by botocore alone: boto3 itself brings resources and S3 transfers, a fifth
+of a cold start, and nothing here uses either. Region and credentials are found as always.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.config import Config
+from botocore.session import Session
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_sqs import SQSClient
+
+PATIENT: Final = Config(
+    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 5}
+)
+LISTENING: Final = Config(
+    connect_timeout=3, read_timeout=25, retries={"mode": "standard", "total_max_attempts": 3}
+)
+"""A long poll lasts 20 s."""
+
+SPEAKING: Final = Config(
+    connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3}
+)
+"""A thaw that got stuck is worth a second try within the freeze budget; twice does no harm."""
+
+
+@cache
+def _session() -> Session:
+    """Return the session, which keeps the service models that it has loaded."""
+    return Session()
+
+
+def _make(service: str, config: Config) -> Any:
+    return _session().create_client(service, config=config)
+
+
+@cache
+def ec2() -> "EC2Client":
+    """Return the client for all of EC2 but the snapshot call."""
+    client: EC2Client = _make("ec2", PATIENT)
+    return client
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the table's client."""
+    client: DynamoDBClient = _make("dynamodb", PATIENT)
+    return client
+
+
+@cache
+def commands() -> "SQSClient":
+    """Return the client that sends."""
+    client: SQSClient = _make("sqs", SPEAKING)
+    return client
+
+
+@cache
+def replies() -> "SQSClient":
+    """Return the client that listens, on a connection of its own."""
+    client: SQSClient = _make("sqs", LISTENING)
+    return client
+
+
+def window(timeout_s: float) -> "EC2Client":
+    """Return a client that asks once and gives up within `timeout_s`, connecting included.
+
+    `max_attempts` would count retries; `total_max_attempts` counts the calls.
+    """
+    connect_s = min(1.0, timeout_s / 4)
+    config = Config(
+        connect_timeout=connect_s,
+        read_timeout=timeout_s - connect_s,
+        retries={"total_max_attempts": 1},
+    )
+    client: EC2Client = _make("ec2", config)
+    return client

@@ -1,0 +1,81 @@
+"""The leases in the table: one run per target at a time.
+
+The expiry is compared by whoever wants the lease. The table's TTL would delete it up to two days
+late, and has no part in this.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from functions.adapters.table import LEASE, attributes, permitted, read, row
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_OWNER: Final = {"#owner": "owner"}  # a reserved word
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesTable:
+    """An owner is a run's name."""
+
+    client: "DynamoDBClient"
+    name: str
+
+    def take(self, target: str, owner: str, now: datetime, expires_at: datetime) -> bool:
+        """Take the lease; False while another owner's is alive. Raise TableError."""
+        return permitted(
+            lambda: self.client.put_item(
+                TableName=self.name,
+                Item=row(target, LEASE)
+                | attributes({"owner": owner, "expires_s": int(expires_at.timestamp())}),
+                ConditionExpression="attribute_not_exists(pk) OR expires_s < :now"
+                " OR #owner = :owner",
+                ExpressionAttributeNames=_OWNER,
+                ExpressionAttributeValues=attributes(
+                    {":now": int(now.timestamp()), ":owner": owner}
+                ),
+            )
+        )
+
+    def renew(self, target: str, owner: str, expires_at: datetime) -> bool:
+        """Put the expiry off; False where somebody else has the lease. Raise TableError."""
+        return permitted(
+            lambda: self.client.update_item(
+                TableName=self.name,
+                Key=row(target, LEASE),
+                UpdateExpression="SET expires_s = :expires",
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames=_OWNER,
+                ExpressionAttributeValues=attributes(
+                    {":expires": int(expires_at.timestamp()), ":owner": owner}
+                ),
+            )
+        )
+
+    def release(self, target: str, owner: str) -> bool:
+        """Give the lease back; False where somebody else has it. Raise TableError."""
+        return permitted(
+            lambda: self.client.delete_item(
+                TableName=self.name,
+                Key=row(target, LEASE),
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames=_OWNER,
+                ExpressionAttributeValues=attributes({":owner": owner}),
+            )
+        )
+
+    def alive(self, target: str, owner: str, now: datetime) -> bool:
+        """Return whether `owner` has the lease, not expired; raise TableError."""
+        answer = read(
+            lambda: self.client.get_item(
+                TableName=self.name, Key=row(target, LEASE), ConsistentRead=True
+            )
+        )
+        item = answer.get("Item")
+        return (
+            item is not None
+            and item["owner"]["S"] == owner
+            and int(item["expires_s"]["N"]) >= int(now.timestamp())
+        )

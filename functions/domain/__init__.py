@@ -1,0 +1,1 @@
+"""What the Lambdas decide: pure, the time an argument, the reason returned with the decision."""

@@ -1,0 +1,59 @@
+"""What the functions raise, by whose fault it is."""
+
+from collections.abc import Sequence
+
+
+class BackupError(Exception):
+    """Base of all that the functions raise on purpose."""
+
+
+class ConfigurationError(BackupError):
+    """The operator's: an environment or an event that cannot be obeyed. `faults` names each."""
+
+    def __init__(self, subject: str, faults: Sequence[str]) -> None:
+        super().__init__(f"{subject}: " + "; ".join(faults))
+        self.faults = tuple(faults)
+
+
+class SettingsError(ConfigurationError):
+    """The function's environment lacks something, or holds something that cannot be."""
+
+
+class RequestError(ConfigurationError):
+    """The schedule's input is not what a schedule of Holdstill sends."""
+
+
+class PlanRefusedError(BackupError):
+    """The host is ready, but the conductor's own checks forbid the freeze. Nothing is held."""
+
+
+class RunFailedError(BackupError):
+    """The run is over and recorded, and made no snapshot of the kind its host is set up for."""
+
+
+class AwsError(BackupError):
+    """AWS did not do what was asked."""
+
+
+class QueueError(AwsError):
+    """SQS could not be reached, or refused."""
+
+
+class TableError(AwsError):
+    """DynamoDB could not be reached, or refused other than by a condition."""
+
+
+class Ec2Error(AwsError):
+    """EC2 could not be reached, or refused, outside the freeze window."""
+
+
+class SnapshotNotListedError(Ec2Error):
+    """EC2 does not know the snapshot yet: it lists late, so ask again."""
+
+
+class SnapshotRefusedError(AwsError):
+    """EC2 definitely made no snapshot."""
+
+
+class SnapshotUnknownError(AwsError):
+    """The snapshot call has no answer that can be trusted: EC2 may have made one, or none."""

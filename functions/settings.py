@@ -1,0 +1,78 @@
+"""The functions' settings, from their environment; read at the first event, not at import."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+from functions.domain.errors import SettingsError
+
+MAX_SNAPSHOT_TIMEOUT_S: Final = 60
+"""Far above what CreateSnapshot takes, and above any freeze that a database should bear."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """What the sweep function is told. `service` and `namespace` are those of its metrics."""
+
+    table: str
+    service: str
+    namespace: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings; raise SettingsError, which names every fault at once."""
+        given = _Environment(environment)
+        settings = cls(*given.common())
+        given.check()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings(SweepSettings):
+    """What the backup function is told. A host's freeze budget can shorten `snapshot_timeout_s`."""
+
+    snapshot_timeout_s: float
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings; raise SettingsError, which names every fault at once."""
+        given = _Environment(environment)
+        settings = cls(*given.common(), given.seconds("HOLDSTILL_SNAPSHOT_TIMEOUT_S"))
+        given.check()
+        return settings
+
+
+class _Environment:
+    """Reads variables and collects faults; a faulty one has a value of its type, never used."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._faults: list[str] = []
+
+    def common(self) -> tuple[str, str, str]:
+        return (
+            self.text("HOLDSTILL_TABLE"),
+            self.text("POWERTOOLS_SERVICE_NAME"),
+            self.text("POWERTOOLS_METRICS_NAMESPACE"),
+        )
+
+    def text(self, name: str) -> str:
+        text = self._environment.get(name, "")
+        if not text:
+            self._faults.append(f"{name} is missing")
+        return text
+
+    def seconds(self, name: str) -> float:
+        text = self._environment.get(name, "")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1
+        if not 1 <= seconds <= MAX_SNAPSHOT_TIMEOUT_S:  # "nan" compares false
+            form = f"1 to {MAX_SNAPSHOT_TIMEOUT_S} seconds, like 8"
+            self._faults.append(f"{name} must be {form}; it is {text!r}")
+        return seconds
+
+    def check(self) -> None:
+        if self._faults:
+            raise SettingsError("environment", self._faults)
