@@ -65,13 +65,15 @@ class Fields:
 
     def instant(self, name: str) -> datetime:
         """Return an aware UTC datetime, from ISO 8601 with an offset."""
+        text = self.text(name)
         try:
-            value = datetime.fromisoformat(self.text(name))
-        except ValueError as error:
+            value = datetime.fromisoformat(text)
+            in_utc = value.astimezone(UTC)  # overflows at both ends of the calendar
+        except (ValueError, OverflowError) as error:
             raise self._wrong(name, "an ISO 8601 instant") from error
         if value.tzinfo is None:
             raise self._wrong(name, "an ISO 8601 instant with its offset from UTC")
-        return value.astimezone(UTC)
+        return in_utc
 
     def choice(self, name: str, among: type[_Choice]) -> _Choice:
         """Return the member of `among` that the field's text names."""

@@ -192,7 +192,7 @@ def _unfit(host: Host, event: Arrived) -> Send | None:
 
 
 def _foreign(host: Host, command: Command) -> str:
-    return f"meant for {command.target!r}; this host is {host.target!r}: check its queue URLs"
+    return f"meant for {command.target[:48]!r}; this host is {host.target!r}: check its queue URLs"
 
 
 def _refuse(host: Host, command: Command, code: RefusalCode, detail: str) -> Send:

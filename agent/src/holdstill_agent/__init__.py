@@ -1,0 +1,13 @@
+"""The agent on the database host: it polls SQS, holds the lock, and has the freezer freeze.
+
+`config`     agent.toml, all its faults at once
+`loop`       receive, step, perform: the machine of `holdstill_protocol.host` with hands
+`hold`       what one run holds: freezer and database, and the effects on them
+`preflight`  everything slow, before anything is held
+`queues`     SQS: a thread that receives, a thread that sends
+`freezer`    the line to the privileged process
+`database`   one connection and its session; `locks` how it locks; `position` where its log stands
+`volumes`    which EBS volumes are behind a mount
+"""
+
+__version__ = "0.1.0"

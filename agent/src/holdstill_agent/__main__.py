@@ -1,0 +1,96 @@
+"""`holdstill-agent --config FILE` runs the agent; `--check` looks at the host and holds nothing."""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from holdstill_agent import __version__
+from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.config import Config, load
+from holdstill_agent.errors import ConfigError
+from holdstill_agent.hold import Hold
+from holdstill_agent.log import Log
+from holdstill_agent.loop import Loop
+from holdstill_agent.preflight import Preflight
+from holdstill_protocol.host_model import Host, Shutdown
+
+_FAREWELL_S = 5.0  # for the last replies
+_SWITCH_S = 0.0005  # how long the loop's thread waits for another at most; Python's 5 ms are long
+
+
+def main() -> int:
+    """Return 0 if all went well, 1 after a failed check or a bug, 2 for a wrong configuration."""
+    parser = argparse.ArgumentParser(prog="holdstill-agent", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
+    parser.add_argument("--check", action="store_true", help="run the pre-flight alone, then exit")
+    parser.add_argument("--version", action="version", version=f"holdstill-agent {__version__}")
+    arguments = parser.parse_args()
+    try:
+        config = load(arguments.config.absolute())
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - to the person who started it
+        return 2
+    return check(config) if arguments.check else run(config)
+
+
+def check(config: Config) -> int:
+    """Run the pre-flight, print each check with its result, and let go of everything."""
+    preflight = Preflight(config, monotonic_ms() + config.quiet_patience_ms, _pause)
+    try:
+        preflight.run()
+    finally:
+        preflight.close()
+    for one in preflight.checks:
+        print(f"{'ok    ' if one.passed else 'FAILED'}  {one.name}: {one.detail}")  # noqa: T201
+    return 1 if preflight.code else 0
+
+
+def run(config: Config) -> int:
+    """Run until SIGTERM or SIGINT; whatever is held then is thawed, unlocked and reported."""
+    # boto3 is a third of a second and most of the memory: a check needs neither.
+    from holdstill_agent.queues import Receiver, Sender, make_client  # noqa: PLC0415
+
+    sys.setswitchinterval(_SWITCH_S)
+    log = Log()
+    host = Host(
+        target=config.target,
+        budget_ms=config.budget_ms,
+        lock=config.lock,
+        freeze=config.freeze,
+        max_clock_skew_ms=config.max_clock_skew_ms,
+    )
+    client = make_client(config.region)
+    sender = Sender(client, config.commands_url, config.replies_url, log)
+    loop = Loop(host, Hold(config), sender, log, monotonic_ms)
+    receiver = Receiver(client, config.commands_url, loop.deliver, sender.answered, log)
+    broken: list[str] = []
+
+    def stop_as_broken(what: threading.ExceptHookArgs) -> None:
+        """Stop in order when a thread ends of a bug: an agent that no longer listens looks idle."""
+        broken.append(repr(what.exc_value))
+        loop.deliver(Shutdown())
+
+    threading.excepthook = stop_as_broken
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: loop.deliver(Shutdown()))
+    log.event("started", version=__version__, target=config.target)
+    log.flush()
+    sender.start()
+    receiver.start()
+    loop.run()
+    sender.finish(_FAREWELL_S)
+    log.event("stopped", broken=broken)
+    log.flush()
+    return 1 if broken else 0
+
+
+def _pause(pause_s: float) -> bool:
+    time.sleep(pause_s)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""The two clocks, each where it belongs: monotonic for durations, wall for what others wrote."""
+
+import time
+from datetime import UTC, datetime
+
+
+def monotonic_ms() -> int:
+    """Return the host's monotonic clock in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def wall() -> datetime:
+    """Return the host's wall clock: an aware UTC datetime."""
+    return datetime.now(UTC)

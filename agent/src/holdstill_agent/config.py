@@ -1,0 +1,118 @@
+"""agent.toml: read once, checked whole. The freezer reads the same file for itself."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdstill_agent.errors import ConfigError
+from holdstill_agent.toml_table import TomlTable
+from holdstill_protocol.messages import Lock
+
+_TARGET = r"[a-z][a-z0-9-]{0,47}"
+# Plain http only to this very machine: an emulator.
+_QUEUE_URL = r"https://[^\s/]+/\S+|http://(localhost|127\.0\.0\.1)(:\d+)?/\S+"
+_ABSOLUTE = r"/[^\0\n]*"
+_VOLUME = r"vol-([0-9a-f]{8}|[0-9a-f]{17})"
+
+
+@dataclass(frozen=True, slots=True)
+class MountConfig:
+    """A mount point to freeze. `volumes`: its EBS volumes, where the device does not tell."""
+
+    path: str
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file. Times are milliseconds, but for MySQL's timeout, which counts seconds."""
+
+    path: Path
+    target: str
+    commands_url: str
+    replies_url: str
+    region: str
+    state_dir: str
+    mounts: tuple[MountConfig, ...]
+    option_file: str
+    lock: Lock
+    lock_wait_timeout_s: int
+    freeze: bool
+    budget_ms: int
+    run_dir: str
+    freezer_socket: str | None
+    max_clock_skew_ms: int
+    quiet_patience_ms: int
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read and check the file; ConfigError has every fault."""
+    try:
+        document = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(str(path), (f"cannot be read: {error.strerror}",)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), (f"is not TOML: {error}",)) from error
+    return parse(document, path, environ)
+
+
+def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Config:
+    """Check a document; ConfigError has every fault."""
+    faults: list[str] = []
+    top = TomlTable(document, faults)
+    mysql, freeze, limits = top.table("mysql"), top.table("freeze"), top.table("limits")
+    lock = mysql.choice("lock", Lock, Lock.FTWRL)
+    absolute = "an absolute path"
+    config = Config(
+        path=path,
+        target=top.text("target", _TARGET, "1 to 48 of a-z, 0-9 and -, beginning with a letter"),
+        commands_url=top.text("commands_url", _QUEUE_URL, "the https:// URL of an SQS queue"),
+        replies_url=top.text("replies_url", _QUEUE_URL, "the https:// URL of an SQS queue"),
+        region=_region(top, environ),
+        state_dir=top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill"),
+        mounts=_mounts(top),
+        option_file=mysql.text(
+            "option_file", _ABSOLUTE, absolute, "/" if lock is Lock.NONE else None
+        ),
+        lock=lock,
+        lock_wait_timeout_s=int(mysql.seconds("lock_wait_timeout_s", 1, 60, 2)),
+        freeze=freeze.flag("enabled", default=True),
+        budget_ms=int(freeze.seconds("budget_s", 0.1, 60, 10) * 1000),
+        run_dir=freeze.text("run_dir", _ABSOLUTE, absolute, "/run/holdstill"),
+        freezer_socket=freeze.text("socket", _ABSOLUTE, absolute) if freeze.has("socket") else None,
+        max_clock_skew_ms=int(limits.seconds("max_clock_skew_s", 1, 60, 2) * 1000),
+        quiet_patience_ms=int(limits.seconds("quiet_patience_s", 0, 300, 30) * 1000),
+    )
+    freeze.flag("rcu_expedited", default=True)  # the freezer's own
+    if config.commands_url and config.commands_url == config.replies_url:
+        top.fault("replies_url", "is the commands' own queue: the agent would answer itself")
+    for table in (top, mysql, freeze, limits):
+        table.close()
+    if faults:
+        raise ConfigError(str(path), tuple(faults))
+    return config
+
+
+def _region(top: TomlTable, environ: Mapping[str, str]) -> str:
+    """boto3 itself reads AWS_DEFAULT_REGION alone; everything else of AWS sets AWS_REGION too."""
+    known = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    return top.text("region", r"[a-z]{2}(-[a-z]+)+-\d", "a Region, as ap-northeast-1", known)
+
+
+def _mounts(top: TomlTable) -> tuple[MountConfig, ...]:
+    mounts: list[MountConfig] = []
+    for table in top.tables("mounts"):
+        path = table.text("path", _ABSOLUTE, "an absolute path")
+        if path and path != os.path.normpath(path):
+            table.fault("path", f"write it plainly: {os.path.normpath(path)}")
+        if path in {mount.path for mount in mounts}:
+            table.fault("path", f"{path} is named twice")
+        volumes = table.texts("volumes", _VOLUME, "volume ids, as vol-0123456789abcdef0")
+        mounts.append(MountConfig(path, volumes))
+        table.close()
+    if top.has("mounts") and not mounts:
+        top.fault("mounts", "at least one [[mounts]] is needed")
+    return tuple(mounts)

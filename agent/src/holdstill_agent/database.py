@@ -1,0 +1,89 @@
+"""One connection to MySQL or MariaDB, for one run: never reconnected, never used after an error.
+
+A lock lives and dies with its connection. `ping(reconnect=True)` would make a new one without the
+lock, on which UNLOCK TABLES "succeeds"; so nothing here reconnects.
+"""
+
+import configparser
+import os
+from collections.abc import Sequence
+from typing import Any, Self
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from holdstill_agent.errors import LockFailedError, LockTimeoutError
+
+_LOCK_WAIT_TIMEOUT = 1205
+_ANSWER_WITHIN_S = 5
+_SESSION_LIVES_S = 3600  # a server may be configured to end idle sessions after seconds
+
+
+class Database:
+    """An open session. After any error it is closed: the lock is then certainly given back.
+
+    After 1205 (lock wait timeout) MySQL keeps the global read lock until the connection ends.
+    """
+
+    def __init__(self, connection: "Connection[Cursor]") -> None:
+        self._connection = connection
+        version, self._session_id = self.row("SELECT VERSION(), CONNECTION_ID()")
+        self.version = str(version)
+        self.is_mariadb = "mariadb" in self.version.lower()
+
+    @classmethod
+    def connect(cls, option_file: str, lock_wait_timeout_s: int) -> Self:
+        """Connect as the option file's [client] says; LockFailedError if that fails."""
+        if not os.access(option_file, os.R_OK):  # PyMySQL would go on without it
+            raise LockFailedError(f"cannot read {option_file}")
+        try:
+            connection = pymysql.connect(
+                read_default_file=option_file,
+                autocommit=True,
+                connect_timeout=_ANSWER_WITHIN_S,
+                read_timeout=lock_wait_timeout_s + _ANSWER_WITHIN_S,
+                write_timeout=_ANSWER_WITHIN_S,
+            )
+        except (pymysql.MySQLError, OSError, configparser.Error) as error:
+            raise LockFailedError(f"cannot connect as {option_file} says: {error}") from error
+        database = cls(connection)
+        # The servers' own lock_wait_timeout is a day (MariaDB) or a year (MySQL).
+        database.execute(
+            f"SET SESSION lock_wait_timeout = {lock_wait_timeout_s}, "
+            f"wait_timeout = {_SESSION_LIVES_S}"
+        )
+        return database
+
+    def execute(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        """Return all rows. On any error close the connection and raise what it means."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall()
+        except (pymysql.MySQLError, OSError) as error:
+            self.close()
+            number = error.args[0] if error.args else None
+            if number == _LOCK_WAIT_TIMEOUT:
+                raise LockTimeoutError(f"{statement}: other sessions kept it waiting") from error
+            raise LockFailedError(f"{statement}: {error}") from error
+
+    def row(self, statement: str) -> tuple[Any, ...]:
+        """Return the only row; LockFailedError if there is none."""
+        rows = self.execute(statement)
+        if not rows:
+            self.close()
+            raise LockFailedError(f"{statement}: no row")
+        return rows[0]
+
+    def is_same_session(self) -> bool:
+        """Return whether this still is the session that connected, and so held its lock."""
+        try:
+            return self.row("SELECT CONNECTION_ID()") == (self._session_id,)
+        except LockFailedError:
+            return False
+
+    def close(self) -> None:
+        """End the session, and with it its lock; again is harmless."""
+        if self._connection.open:
+            self._connection.close()

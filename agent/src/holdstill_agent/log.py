@@ -1,0 +1,32 @@
+"""JSON lines on standard error: an event's name and its fields.
+
+Lines are kept until `flush`, and the loop flushes only while nothing is held: standard error may
+lead to a file on the very filesystem that is frozen, and a write there would wait for its thaw.
+"""
+
+import json
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from typing import TextIO
+
+_KEPT_LINES = 1000
+
+
+class Log:
+    """The agent's log. `event` may be called from any thread."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def event(self, name: str, **fields: object) -> None:
+        """Note an event; never a secret, never a message's whole body."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._lines.append(json.dumps({"at": at, "event": name, **fields}, default=str))
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        while self._lines:
+            self._stream.write(self._lines.popleft() + "\n")
+        self._stream.flush()

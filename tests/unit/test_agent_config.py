@@ -1,0 +1,143 @@
+"""agent.toml: every fault at once, each with its key and what to write instead."""
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdstill_agent.config import Config, load, parse
+from holdstill_agent.errors import ConfigError
+from holdstill_freezer.settings import read_settings
+from holdstill_protocol.messages import Lock
+
+EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
+
+
+def parsed(document: dict[str, Any], **environ: str) -> Config:
+    """Parse a document as if it had been read."""
+    return parse(document, Path("/etc/holdstill/agent.toml"), environ)
+
+
+@pytest.fixture
+def example() -> dict[str, Any]:
+    """Return the example's document."""
+    return tomllib.loads(EXAMPLE.read_text())
+
+
+def test_example_is_valid_and_says_the_defaults(example: dict[str, Any]) -> None:
+    """The example works as it is, and what it writes out is what would hold without it."""
+    config = load(EXAMPLE)
+    assert config.lock is Lock.FTWRL
+    assert config.budget_ms == 10_000
+    bare = copy.deepcopy(example)
+    for table in ("freeze", "limits"):
+        del bare[table]
+    for key in ("lock", "lock_wait_timeout_s"):
+        del bare["mysql"][key]
+    del bare["state_dir"]
+    assert parse(bare, EXAMPLE, {}) == config
+
+
+def test_freezer_reads_the_same_file() -> None:
+    """Agent and freezer take the same mounts, budget and run_dir from the example."""
+    config, settings = load(EXAMPLE), read_settings(EXAMPLE)
+    assert settings.mounts == tuple(mount.path for mount in config.mounts)
+    assert (settings.budget_ms, settings.run_dir) == (config.budget_ms, config.run_dir)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value", "fault"),
+    [
+        (None, "target", "Recipes DB", "target: must be 1 to 48 of a-z"),
+        (None, "commands_url", "sqs.example.com", "commands_url: must be the https:// URL"),
+        (None, "replies_url", "http://sqs.example.com/1/q", "replies_url: must be the https://"),
+        (None, "region", "Tokyo", "region: must be a Region"),
+        (None, "state_dir", "state", "state_dir: must be an absolute path"),
+        (None, "colour", "blue", "colour: unknown key; the keys here are commands_url"),
+        (None, "mounts", [], "mounts: at least one"),
+        (None, "mounts", "/var/lib/mysql", "mounts: must be an array of tables"),
+        (None, "mysql", "yes", "mysql: must be a table"),
+        ("mysql", "lock", "global", 'mysql.lock: must be one of "ftwrl", "backup-stage"'),
+        ("mysql", "lock_wait_timeout_s", 0, "mysql.lock_wait_timeout_s: must be 1 to 60 seconds"),
+        ("mysql", "pasword", "x", "mysql.pasword: unknown key"),
+        ("freeze", "enabled", "yes", "freeze.enabled: must be true or false"),
+        ("freeze", "budget_s", 3600, "freeze.budget_s: must be 0.1 to 60 seconds"),
+        ("freeze", "budget_s", True, "freeze.budget_s: must be 0.1 to 60 seconds"),
+        ("limits", "max_clock_skew_s", -1, "limits.max_clock_skew_s: must be 1 to 60 seconds"),
+    ],
+)
+def test_fault_names_its_key(
+    example: dict[str, Any], table: str | None, key: str, value: object, fault: str
+) -> None:
+    """A wrong value is one fault, that begins with its key and says what would be right."""
+    (example if table is None else example[table])[key] = value
+    with pytest.raises(ConfigError) as caught:
+        parsed(example)
+    assert [one for one in caught.value.faults if one.startswith(fault)], caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("mount", "fault"),
+    [
+        ({"path": "/var/lib/mysql/"}, "mounts[1].path: write it plainly: /var/lib/mysql"),
+        ({"path": "/var/lib/mysql"}, "mounts[1].path: /var/lib/mysql is named twice"),
+        ({"path": "/data", "volumes": ["vol-1"]}, "mounts[1].volumes: must be a list of volume"),
+        ({"path": "/data", "volume": "vol-1"}, "mounts[1].volume: unknown key"),
+        ({}, "mounts[1].path: is missing"),
+    ],
+)
+def test_fault_of_a_mount_names_its_index(
+    example: dict[str, Any], mount: dict[str, object], fault: str
+) -> None:
+    """Which of several mounts is wrong is said by its index."""
+    example["mounts"].append(mount)
+    with pytest.raises(ConfigError) as caught:
+        parsed(example)
+    assert [one for one in caught.value.faults if one.startswith(fault)], caught.value.faults
+
+
+def test_all_faults_come_at_once(example: dict[str, Any]) -> None:
+    """An operator mends the file once, not once a fault."""
+    example["target"] = ""
+    example["mysql"]["lock"] = "hope"
+    example["freeze"]["budget"] = 5
+    del example["replies_url"]
+    with pytest.raises(ConfigError) as caught:
+        parsed(example)
+    assert len(caught.value.faults) == 4
+
+
+def test_queues_must_be_two(example: dict[str, Any]) -> None:
+    """An agent that reads its own replies would answer itself."""
+    example["replies_url"] = example["commands_url"]
+    with pytest.raises(ConfigError, match="replies_url: is the commands' own queue"):
+        parsed(example)
+
+
+def test_region_comes_from_the_environment_too(example: dict[str, Any]) -> None:
+    """AWS_REGION is enough, which boto3 itself does not read; with neither it is a fault."""
+    del example["region"]
+    assert parsed(example, AWS_REGION="eu-north-1").region == "eu-north-1"
+    with pytest.raises(ConfigError, match="region: is missing"):
+        parsed(example)
+
+
+def test_database_need_not_be_named_without_a_lock(example: dict[str, Any]) -> None:
+    """With lock = "none" there is no connection, and so no option file."""
+    example["mysql"] = {"lock": "none"}
+    assert parsed(example).lock is Lock.NONE
+    example["mysql"] = {"lock": "ftwrl"}
+    with pytest.raises(ConfigError, match=r"mysql\.option_file: is missing"):
+        parsed(example)
+
+
+@pytest.mark.parametrize("text", ["target = ", "\ud800", None])
+def test_unreadable_file_is_a_fault(tmp_path: Path, text: str | None) -> None:
+    """No traceback for a file that is missing, binary, or no TOML."""
+    path = tmp_path / "agent.toml"
+    if text is not None:
+        path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ConfigError, match=r"agent\.toml"):
+        load(path)

@@ -1,0 +1,148 @@
+"""SQS through threads: what is sent again, what is not waited for, and whose clock is wrong."""
+
+import io
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+
+from holdstill_agent import queues
+from holdstill_agent.log import Log
+from holdstill_agent.queues import Delivery, Receiver, Sender, skew
+from holdstill_protocol.messages import RefusalCode, Refused
+
+REFUSED = Refused("run-1", "recipes-db", RefusalCode.BUSY, "another run")
+DATE = "Tue, 01 Jan 2030 00:00:00 GMT"
+
+
+class FakeQueue:
+    """Two queues with SQS's rules: at most ten a call, and sometimes nobody answers."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.sent: list[str] = []
+        self.deleted: list[str] = []
+        self.waiting: list[str] = []
+
+    def send_message(self, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - SQS's names
+        """Send one message."""
+        assert QueueUrl == "replies"
+        self._fail()
+        self.sent.append(MessageBody)
+
+    def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> None:  # noqa: N803
+        """Delete up to ten messages."""
+        assert QueueUrl == "commands"
+        assert 1 <= len(Entries) <= 10
+        assert len({entry["Id"] for entry in Entries}) == len(Entries)
+        self._fail()
+        self.deleted += [entry["ReceiptHandle"] for entry in Entries]
+
+    def receive_message(self, **_: object) -> dict[str, Any]:
+        """Return what waits; block for good when there is nothing more."""
+        self._fail()
+        if not self.waiting:
+            threading.Event().wait()
+        messages = [{"Body": body, "ReceiptHandle": f"receipt-{body}"} for body in self.waiting]
+        self.waiting = []
+        return {"Messages": messages, "ResponseMetadata": {"HTTPHeaders": {"date": DATE}}}
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise EndpointConnectionError(endpoint_url="https://sqs")
+
+
+@pytest.fixture
+def fake() -> FakeQueue:
+    """Return SQS."""
+    return FakeQueue()
+
+
+@pytest.fixture
+def sender(fake: FakeQueue) -> Sender:
+    """Return a sender at work."""
+    sender = Sender(fake, "commands", "replies", Log(io.StringIO()))
+    sender.start()
+    return sender
+
+
+def test_reply_survives_a_lost_connection(fake: FakeQueue, sender: Sender) -> None:
+    """A reply is sent again: without it a good backup is thrown away."""
+    fake.failures = 2
+    sender.send(REFUSED)
+    sender.finish(5)
+    assert len(fake.sent) == 1
+
+
+def test_unreachable_queue_does_not_end_the_sender(fake: FakeQueue, sender: Sender) -> None:
+    """A reply that cannot be sent is given up; the next one is not lost with it."""
+    fake.failures = len(queues._SEND_AGAIN_AFTER_S) + 1
+    sender.send(REFUSED)
+    sender.send(REFUSED)
+    sender.finish(10)
+    assert len(fake.sent) == 1
+
+
+def test_sending_never_waits(fake: FakeQueue, sender: Sender) -> None:
+    """The loop hands over and goes on, whatever the network does."""
+    fake.failures = 1
+    began = time.monotonic()
+    sender.send(REFUSED)
+    sender.delete(["receipt"])
+    assert time.monotonic() - began < 0.05
+    sender.finish(5)
+
+
+def test_any_number_is_deleted(fake: FakeQueue, sender: Sender) -> None:
+    """More than SQS takes in one call are deleted in several."""
+    receipts = [f"receipt-{number}" for number in range(23)]
+    sender.delete(receipts)
+    sender.finish(5)
+    assert fake.deleted == receipts
+
+
+def test_receiver_survives_and_slows_down(fake: FakeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While SQS cannot be reached it asks more and more slowly, and then delivers."""
+    monkeypatch.setattr(queues, "_BACKOFF_S", (0.01, 0.05))
+    fake.failures, fake.waiting = 3, ["one", "two"]
+    log = io.StringIO()
+    notes = Log(log)
+    delivered: list[Delivery] = []
+    arrived = threading.Event()
+
+    def deliver(delivery: Delivery) -> None:
+        delivered.append(delivery)
+        if len(delivered) == 2:
+            arrived.set()
+
+    Receiver(fake, "commands", deliver, threading.Event(), notes).start()
+    assert arrived.wait(5)
+    assert [one.text for one in delivered] == ["one", "two"]
+    notes.flush()
+    assert [line.count("again_in_s") for line in log.getvalue().splitlines()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("second", "millisecond", "expected"), [(0, 0, -500), (1, 0, 500), (10, 250, 9750)]
+)
+def test_skew_is_measured_from_the_middle_of_the_second(
+    second: int, millisecond: int, expected: int
+) -> None:
+    """The Date header counts seconds, so the measure is right to half of one."""
+    now = datetime(2030, 1, 1, 0, 0, second, millisecond * 1000, tzinfo=UTC)
+    assert skew({"ResponseMetadata": {"HTTPHeaders": {"date": DATE}}}, now) == expected
+
+
+def test_unknown_skew_is_none() -> None:
+    """Without the header nothing is known, and nothing is refused for it."""
+    response: dict[str, Any] = {"ResponseMetadata": {"HTTPHeaders": {}}}
+    assert skew(response, datetime(2030, 1, 1, tzinfo=UTC)) == 0
+
+
+def test_every_failure_of_the_network_is_expected() -> None:
+    """What botocore raises for a cut connection is among what the threads survive."""
+    assert issubclass(ConnectionClosedError, queues._FAILURES)
