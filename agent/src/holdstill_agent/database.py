@@ -83,6 +83,13 @@ class Database:
         except LockFailedError:
             return False
 
+    def end_when_idle(self, after_s: int) -> None:
+        """Let the server end the session, and so its lock, once it has said nothing for so long.
+
+        An agent that is stopped while it holds the lock cannot give it back; its server can.
+        """
+        self.execute(f"SET SESSION wait_timeout = {after_s}")
+
     def close(self) -> None:
         """End the session, and with it its lock; again is harmless."""
         if self._connection.open:

@@ -1,5 +1,7 @@
 """What one run holds, and the effects on it: every method ends in an event, and never raises."""
 
+from math import ceil
+
 from holdstill_agent import clock
 from holdstill_agent.config import Config
 from holdstill_agent.database import Database
@@ -23,6 +25,8 @@ from holdstill_protocol.host_model import (
 from holdstill_protocol.messages import ThawReason
 
 _THAW_WITHIN_MS = 1000  # it takes 0.2; then the lock is given back anyway, and the line closed
+
+_LOCK_OUTLIVES_S = 1  # the budget, where only the server can end the lock of a stopped agent
 
 _REASONS = {"deadline": ThawReason.DEADLINE, "shutdown": ThawReason.SHUTDOWN}
 
@@ -65,6 +69,7 @@ class Hold:
         position = None
         asked_at_ms = self._locked_at_ms = clock.monotonic_ms()
         if self._database and self._strategy:
+            self._database.end_when_idle(ceil(self._config.budget_ms / 1000) + _LOCK_OUTLIVES_S)
             for statement in self._strategy.ease:
                 self._database.execute(statement)
             asked_at_ms = clock.monotonic_ms()

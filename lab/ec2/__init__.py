@@ -1,0 +1,1 @@
+"""The lab's EC2: that of moto, its volumes real disks, its snapshots copies of them."""

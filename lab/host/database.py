@@ -1,0 +1,82 @@
+"""The real host: MariaDB on XFS on given block devices. Needs root on Linux."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.host import load, probe
+from lab.host.agent import AgentPaths
+from lab.host.check import CopyReport, Expected, check_copy
+from lab.host.disk import make_filesystem, mount, thaw, unmount
+from lab.host.host import LabHost
+from lab.host.mariadb import MariaDb
+from lab.host.places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lab.host.acknowledged import Moment
+
+
+class DatabaseHost(LabHost):
+    """A host whose volumes are the given block devices, which it formats.
+
+    The first holds the tables, the last the binary log; they may be one.
+    """
+
+    reality = "a real MariaDB on a real XFS filesystem, really frozen"
+
+    def thaw(self) -> None:
+        """Thaw the filesystems, whoever froze them."""
+        for point in reversed(self.places.mounts):
+            thaw(point)
+
+    def check(
+        self, copies: Sequence[Path], moment: Moment | None = None, position: str | None = None
+    ) -> CopyReport:
+        """Mount the copies (devices or images), start MariaDB on them and check everything."""
+        return check_copy(copies, Expected(self.load.plan.journals, moment, position))
+
+    def _make_places(self, root: Path) -> Places:
+        return Places.make(root, len(self._volumes))
+
+    def _build(self) -> None:
+        for device, point in zip(self._volumes, self.places.mounts, strict=True):
+            self._undo.callback(unmount, point)
+            make_filesystem(device)
+            mount(device, point)
+        self.server = MariaDb(self.places.datadir, self.places.binlogs, self.places.run_dir)
+        self.server.install()
+        self._start(self.server)
+        with self.server.connect() as connection:
+            load.create_tables(connection)
+            probe.create_table(connection)
+        self.server.create_agent_account(self._option_file)
+
+    @property
+    def _option_file(self) -> Path:
+        return self.places.run_dir / "agent-mysql.cnf"
+
+    def _load_plan(self) -> load.LoadPlan:
+        run_dir = self.places.run_dir
+        return load.LoadPlan(
+            self.places.mounts, run_dir / "journals", socket=run_dir / "mariadb.sock"
+        )
+
+    def _make_probes(self) -> dict[str, probe.Probe]:
+        run_dir = self.places.run_dir
+        return {
+            "sql": probe.Probe("sql", self.server.socket, run_dir / "probe-sql.log"),
+            "file": probe.Probe(
+                "file", self.places.mounts[0] / "probe", run_dir / "probe-file.log"
+            ),
+        }
+
+    def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths:
+        return AgentPaths(
+            state_dir=self.places.run_dir / "agent-state",
+            run_dir=self.places.run_dir / "freezer",
+            mounts=tuple(zip(self.places.mounts, volumes, strict=True)),
+            option_file=self._option_file,
+        )

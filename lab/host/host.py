@@ -1,0 +1,133 @@
+"""What every host of the lab has: a load, probes, the agent, and a teardown that always works."""
+
+from __future__ import annotations
+
+import atexit
+from abc import ABC, abstractmethod
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol, Self
+
+from lab.host.agent import AgentConfig, AgentPaths, agent_toml, start_agent
+from lab.host.load import Load, LoadPlan
+from lab.host.places import Places, scratch
+from lab.interrupts import uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from lab.host.acknowledged import Moment
+    from lab.host.check import CopyReport
+    from lab.host.child import Child
+    from lab.host.probe import Probe
+
+
+class Service(Protocol):
+    """What runs between `start` and `stop`; `stop` is harmless before and after."""
+
+    def start(self) -> None:
+        """Start it and wait until it works."""
+
+    def stop(self) -> None:
+        """End it and wait until it is gone."""
+
+
+class LabHost(ABC):
+    """A host, up between entry and exit, with nothing left behind.
+
+    Every undo is registered before its step, so that an interruption at any moment is undone
+    too: on exit, or at the latest when the interpreter ends.
+    """
+
+    reality: str
+    """What is real about this host, for people."""
+
+    def __init__(self, volumes: Sequence[Path]) -> None:
+        """Take the devices (or directories) that are this host's volumes, in order."""
+        self.probes: dict[str, Probe] = {}
+        self._volumes = tuple(volumes)
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Self:
+        atexit.register(self.close)
+        try:
+            self.places = self._make_places(self._undo.enter_context(scratch("host")))
+            self.load = Load(self._load_plan(), self.places.run_dir / "load.log")
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take everything down, in reverse; again is harmless. Raises HostError."""
+        with uninterrupted():
+            self._undo.close()
+        atexit.unregister(self.close)
+
+    def start_load(self) -> Load:
+        """Start the write load; it is writing when this returns."""
+        self._start(self.load)
+        return self.load
+
+    def start_probes(self) -> dict[str, Probe]:
+        """Start the probes, by kind: they have written when this returns."""
+        self.probes = self._make_probes()
+        for probe in self.probes.values():
+            self._start(probe)
+        return self.probes
+
+    def write_agent_config(self, config: AgentConfig, volumes: Sequence[Sequence[str]]) -> Path:
+        """Write agent.toml with the volume ids behind each mount, and return its path."""
+        paths = self._agent_paths(volumes)
+        paths.state_dir.mkdir(exist_ok=True)
+        path = self.places.run_dir / "agent.toml"
+        path.touch(mode=0o600)
+        path.write_text(agent_toml(config, paths))
+        return path
+
+    def start_agent(self, python: Path, config: Path, env: Mapping[str, str]) -> Child:
+        """Start the installed agent; stopped with the host unless stopped before."""
+        with uninterrupted():
+            child = start_agent(python, config, env, self.places.run_dir / "agent.log")
+            self._undo.callback(child.stop)
+        return child
+
+    @abstractmethod
+    def thaw(self) -> None:
+        """Let all writers go on, whoever holds them."""
+
+    @abstractmethod
+    def check(
+        self, copies: Sequence[Path], moment: Moment | None = None, position: str | None = None
+    ) -> CopyReport:
+        """Check a copy of the volumes, in their order, taken at that moment and position."""
+
+    @abstractmethod
+    def _make_places(self, root: Path) -> Places: ...
+
+    @abstractmethod
+    def _build(self) -> None: ...
+
+    @abstractmethod
+    def _load_plan(self) -> LoadPlan: ...
+
+    @abstractmethod
+    def _make_probes(self) -> dict[str, Probe]: ...
+
+    @abstractmethod
+    def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths: ...
+
+    def _start(self, service: Service) -> None:
+        self._undo.callback(service.stop)
+        self._undo.callback(self.thaw)  # before it: a writer of a frozen filesystem does not end
+        service.start()

@@ -1,0 +1,72 @@
+"""`python -m lab demo`, as a person runs it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lab import kernel
+
+pytestmark = [pytest.mark.emulator, pytest.mark.slow]
+
+
+def start(workdir: Path, *options: str) -> "subprocess.Popen[str]":
+    """Start the demo in its own process group, as a terminal would."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lab", "demo", "--workdir", str(workdir), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def assert_nothing_left(workdir: Path) -> None:
+    """No mount, no loop device, and no process that knows the lab's folder."""
+    assert kernel.mounts_of(workdir) == []
+    assert kernel.loops_of(workdir) == []
+    deadline = time.monotonic() + 5
+    while left := _processes_of(workdir):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def _processes_of(workdir: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if str(workdir) in command and process.pid != os.getpid():
+            found.append(command)
+    return found
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("at", ["deploying", "starting the database host", "will fire"])
+def test_interrupted_it_leaves_nothing(workdir: Path, at: str) -> None:
+    """Ctrl-C at any step."""
+    with start(workdir) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if at in line:
+                time.sleep(0.7)
+                os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(timeout=60) == 130
+    assert_nothing_left(workdir)
+
+
+@pytest.mark.timeout(240)
+def test_without_disks_it_says_what_is_not_real(workdir: Path) -> None:
+    """The fallback host runs the same Lambda, queues and agent."""
+    with start(workdir, "--no-disks") as demo:
+        output = demo.communicate(timeout=200)[0]
+    assert demo.returncode == 0, output
+    assert "NOT REAL" in output
+    assert "filesystem-consistent" in output
+    assert "THE COPY HOLDS" in output
+    assert_nothing_left(workdir)

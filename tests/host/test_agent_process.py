@@ -1,0 +1,331 @@
+"""The agent as a process of its own, between a real SQS-like queue, MariaDB and XFS.
+
+Whatever is killed or stopped while all is held, writers go on and the truth is told.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+from botocore.config import Config as ClientConfig
+
+from holdstill_protocol.codec import decode_reply, encode
+from holdstill_protocol.messages import (
+    Command,
+    Freeze,
+    Frozen,
+    Prepare,
+    Prepared,
+    RefusalCode,
+    Refused,
+    Reply,
+    Thaw,
+    Thawed,
+    ThawReason,
+)
+from lab import emulator
+from lab.ec2.disks import ImageDisks
+from lab.emulator import Emulator
+from lab.host import AgentConfig, DatabaseHost
+from tests.host.freezing import Writer, is_frozen, watchdog
+
+pytestmark = [pytest.mark.root, pytest.mark.emulator]
+
+TARGET = "recipes-db"
+VOLUME = "vol-0123456789abcdef0"
+BUDGET_S = 2
+SOURCES = Path(__file__).parents[2] / "agent" / "src"
+
+
+@pytest.fixture(scope="module")
+def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """Return a running emulator."""
+    region = emulator.start(tmp_path_factory.mktemp("region"), "http://127.0.0.1:1")
+    try:
+        region.wait()
+        yield region
+    finally:
+        region.child.stop()
+
+
+@pytest.fixture(scope="module")
+def quiet_host(disks: ImageDisks) -> Iterator[DatabaseHost]:
+    """Return a real MariaDB on real XFS, without a load."""
+    with DatabaseHost([Path(disks.attach(VOLUME, 1))]) as host:
+        yield host
+
+
+@dataclass
+class Agent:
+    """A running agent, and the conductor's end of its queues."""
+
+    host: DatabaseHost
+    sqs: Any
+    commands_url: str
+    replies_url: str
+    config: Path
+    environ: Mapping[str, str]
+    process: subprocess.Popen[bytes]
+    run: str = ""
+
+    @property
+    def point(self) -> Path:
+        """The mount that it freezes."""
+        return self.host.places.mounts[0]
+
+    def command(self, kind: type[Command]) -> None:
+        """Send a command."""
+        expires_at = datetime.now(UTC) + timedelta(seconds=20)
+        self.text(encode(kind(self.run, TARGET, 1, expires_at)))
+
+    def text(self, text: str) -> None:
+        """Send a message."""
+        self.sqs.send_message(QueueUrl=self.commands_url, MessageBody=text)
+
+    def reply(self, within_s: float = 10) -> Reply:
+        """Return the run's next reply."""
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            received = self.sqs.receive_message(QueueUrl=self.replies_url, WaitTimeSeconds=1)
+            for message in received.get("Messages", []):
+                receipt = message["ReceiptHandle"]
+                self.sqs.delete_message(QueueUrl=self.replies_url, ReceiptHandle=receipt)
+                return decode_reply(message["Body"])
+        raise AssertionError("no reply")
+
+    def thawed(self) -> Thawed:
+        """Return the run's end."""
+        reply = self.reply()
+        assert isinstance(reply, Thawed), reply
+        return reply
+
+    def prepare(self) -> None:
+        """Prepare a new run."""
+        self.run = f"{TARGET}.{time.monotonic_ns()}.1"
+        self.command(Prepare)
+        prepared = self.reply()
+        assert isinstance(prepared, Prepared), prepared
+        assert prepared.volumes == (VOLUME,)
+
+    def freeze(self) -> Frozen:
+        """Prepare and freeze a new run."""
+        self.prepare()
+        self.command(Freeze)
+        frozen = self.reply()
+        assert isinstance(frozen, Frozen), frozen
+        assert is_frozen(self.point)
+        return frozen
+
+    def freezer(self) -> psutil.Process:
+        """Return the freezer that it started."""
+        (child,) = psutil.Process(self.process.pid).children()
+        return child
+
+    def nothing_is_held(self) -> bool:
+        """Return whether files and rows can be written."""
+        with self.host.server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SET SESSION lock_wait_timeout = 1")
+            cursor.execute("CREATE OR REPLACE TABLE test_held.written (id INT)")
+        return not is_frozen(self.point)
+
+
+@pytest.fixture(scope="module")
+def sqs(region: Emulator, quiet_host: DatabaseHost) -> tuple[Any, dict[str, str]]:
+    """Return an SQS client, and the environment to reach it."""
+    environ = {
+        "AWS_ENDPOINT_URL": region.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": emulator.REGION,
+    }
+    client = boto3.client(
+        "sqs",
+        endpoint_url=region.url,
+        region_name=emulator.REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the emulator's
+        config=ClientConfig(retries={"total_max_attempts": 1}),
+    )
+    with quiet_host.server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS test_held")
+    return client, environ
+
+
+@pytest.fixture
+def agent(quiet_host: DatabaseHost, sqs: tuple[Any, dict[str, str]]) -> Iterator[Agent]:
+    """Return a running agent with queues of its own; afterwards nothing is held."""
+    client, environ = sqs
+    commands_url, replies_url = (
+        client.create_queue(QueueName=f"{name}-{time.monotonic_ns()}")["QueueUrl"]
+        for name in ("commands", "replies")
+    )
+    config = quiet_host.write_agent_config(
+        AgentConfig(
+            TARGET,
+            commands_url,
+            replies_url,
+            emulator.REGION,
+            lock_wait_timeout_s=1,
+            budget_s=BUDGET_S,
+        ),
+        [[VOLUME]],
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "holdstill_agent", "--config", str(config)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES), **environ},
+    )
+    agent = Agent(quiet_host, client, commands_url, replies_url, config, environ, process)
+    with watchdog(agent.point):
+        try:
+            yield agent
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(10)
+            finally:
+                process.kill()
+    assert agent.nothing_is_held()
+
+
+def test_run_goes_through(agent: Agent) -> None:
+    """Prepared, frozen at a position, thawed intact; no row is written in between."""
+    position = agent.freeze().position
+    assert position is not None
+    assert position.file is not None
+    assert position.engine == "mariadb"
+    agent.command(Thaw)
+    thawed = agent.thawed()
+    assert (thawed.reason, thawed.intact) == (ThawReason.COMMANDED, True)
+    assert thawed.held_ms <= thawed.locked_ms < BUDGET_S * 1000
+
+
+def test_second_run_follows_the_first(agent: Agent) -> None:
+    """Nothing of a run is left that would disturb the next."""
+    for _ in range(2):
+        agent.freeze()
+        agent.command(Thaw)
+        assert agent.thawed().intact
+
+
+def test_lost_thaw_costs_the_backup_alone(agent: Agent) -> None:
+    """Without a thaw everything is given back at the budget."""
+    agent.freeze()
+    writer = Writer(agent.point)
+    assert agent.thawed().reason is ThawReason.DEADLINE
+    writer.done_at(1)
+
+
+def test_killed_agent_holds_nothing(agent: Agent) -> None:
+    """SIGKILL of the agent: the freezer thaws at the line's end, MariaDB drops the lock."""
+    agent.freeze()
+    writer = Writer(agent.point)
+    killed_at = time.monotonic()
+    agent.process.kill()
+    assert writer.done_at(5) - killed_at < BUDGET_S / 4
+    assert agent.nothing_is_held()
+
+
+def test_stopped_agent_keeps_neither_filesystem_nor_lock(agent: Agent) -> None:
+    """An agent that hangs: the freezer thaws at the budget, and the server ends its idle session.
+
+    When it wakes, it says the truth.
+    """
+    agent.freeze()
+    writer = Writer(agent.point)
+    agent.process.send_signal(signal.SIGSTOP)
+    stopped_at = time.monotonic()
+    writer.done_at(BUDGET_S + 1)
+    with agent.host.server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE TABLE test_held.written (id INT)")
+    assert time.monotonic() - stopped_at < BUDGET_S + 2
+    agent.process.send_signal(signal.SIGCONT)
+    thawed = agent.thawed()
+    assert (thawed.reason, thawed.intact) == (ThawReason.DEADLINE, False)
+
+
+def test_killed_freezer_is_told(agent: Agent) -> None:
+    """SIGKILL of the freezer: the guard thaws, the agent unlocks and reports the loss."""
+    agent.freeze()
+    writer = Writer(agent.point)
+    killed_at = time.monotonic()
+    agent.freezer().kill()
+    assert writer.done_at(5) - killed_at < BUDGET_S / 4
+    thawed = agent.thawed()
+    assert (thawed.reason, thawed.intact) == (ThawReason.LOST_FREEZER, False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_it_thaws_first(agent: Agent, number: int) -> None:
+    """A signal while frozen: thawed, unlocked, reported, and an exit in order."""
+    agent.freeze()
+    agent.process.send_signal(number)
+    thawed = agent.thawed()
+    assert (thawed.reason, thawed.intact) == (ThawReason.SHUTDOWN, True)
+    assert agent.process.wait(5) == 0
+
+
+def test_blocked_lock_is_refused(agent: Agent) -> None:
+    """Other sessions' locks cost the run, and after it writers go on."""
+    agent.prepare()
+    with agent.host.server.connect() as blocker, blocker.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE TABLE test_held.blocked (id INT)")
+        cursor.execute("LOCK TABLES test_held.blocked WRITE")
+        agent.command(Freeze)
+        refused = agent.reply()
+        assert isinstance(refused, Refused), refused
+        assert refused.code is RefusalCode.LOCK_TIMEOUT
+    assert agent.nothing_is_held()
+
+
+def test_noise_is_survived(agent: Agent) -> None:
+    """A megabyte of noise, a foreign target, a repeated run: the next run goes through."""
+    agent.text("x" * 1_048_576)
+    agent.text("{")
+    agent.freeze()
+    for kind in (Prepare, Freeze, Thaw, Thaw, Freeze):
+        agent.command(kind)
+    assert agent.thawed().intact
+    assert agent.freeze()
+
+
+def test_check_holds_nothing_and_tells(agent: Agent) -> None:
+    """`--check` passes on a sound host with every check's result, and fails on an unsound one."""
+    sound = _check(agent, agent.config)
+    assert sound.returncode == 0, sound.stdout
+    for name in ("volumes", "freezer", "database", "privileges", "quiet"):
+        assert f"ok      {name}: " in sound.stdout
+    unsound = agent.config.with_name("unsound.toml")
+    text = agent.config.read_text().replace("agent-mysql.cnf", "missing.cnf")
+    unsound.touch(mode=0o600)
+    unsound.write_text(text.replace('run_dir = "', f'run_dir = "{agent.point}'))
+    failed = _check(agent, unsound)
+    assert failed.returncode == 1, failed.stdout
+    for name in ("own files", "freezer", "database"):
+        assert f"FAILED  {name}: " in failed.stdout
+    unsound.write_text("target = 7")
+    wrong = _check(agent, unsound)
+    assert wrong.returncode == 2
+    assert wrong.stderr.count(str(unsound)) > 3
+    assert "Traceback" not in wrong.stderr
+
+
+def _check(agent: Agent, config: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "holdstill_agent", "--config", str(config), "--check"],
+        env={"PYTHONPATH": str(SOURCES), **agent.environ},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )

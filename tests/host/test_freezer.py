@@ -1,0 +1,356 @@
+"""The freezer on a real XFS filesystem: whatever happens to whom, it does not stay frozen."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.host import disk
+from tests.host.freezing import (
+    FREEZER,
+    RUN,
+    Line,
+    Writer,
+    filesystem,
+    freeze,
+    is_frozen,
+    watchdog,
+)
+
+pytestmark = pytest.mark.root
+
+BUDGET_S = 1.0
+RCU_EXPEDITED = Path("/sys/kernel/rcu_expedited")
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """Return two filesystems."""
+    folder = tmp_path_factory.mktemp("freezer")
+    with filesystem(folder / "one") as one, filesystem(folder / "two") as two:
+        yield one, two
+
+
+@pytest.fixture
+def point(points: tuple[Path, Path]) -> Iterator[Path]:
+    """Return the first filesystem, never frozen for longer than 20 s."""
+    with watchdog(*points):
+        yield points[0]
+
+
+@pytest.fixture
+def configure(tmp_path: Path) -> Callable[..., Path]:
+    """Write an agent.toml for the freezer."""
+
+    def write(*paths: Path, run_dir: Path | None = None, budget_s: float = BUDGET_S) -> Path:
+        mounts = "".join(f'[[mounts]]\npath = "{path}"\n' for path in paths)
+        table = f'[freeze]\nbudget_s = {budget_s}\nrun_dir = "{run_dir or tmp_path / "run"}"\n'
+        path = tmp_path / "agent.toml"
+        path.write_text(mounts + table)
+        path.chmod(0o644)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def config(point: Path, configure: Callable[..., Path]) -> Path:
+    """Return the configuration for one mount."""
+    return configure(point)
+
+
+@pytest.fixture
+def connect(point: Path) -> Iterator[Callable[[Path], Line]]:
+    """Start freezers; each is gone at the end, and nothing is frozen."""
+    assert not is_frozen(point)
+    lines: list[Line] = []
+
+    def start(config: Path) -> Line:
+        lines.append(Line(config))
+        return lines[-1]
+
+    yield start
+    for line in lines:
+        line.close()
+
+
+@pytest.fixture
+def line(config: Path, connect: Callable[[Path], Line]) -> Line:
+    """Return the line to a freezer that is ready."""
+    return connect(config)
+
+
+def test_freeze_holds_until_thaw(line: Line, point: Path) -> None:
+    """The filesystem is frozen from `frozen` to `thawed`, and nothing else is said."""
+    assert line.greeting == "ready 1000"
+    assert line.ask("sync").startswith("synced ")
+    assert line.ask(f"freeze {RUN}").startswith("frozen ")
+    assert is_frozen(point)
+    assert line.ask("thaw").startswith("thawed commanded 1 ")
+    assert not is_frozen(point)
+
+
+def test_deadline_thaws_without_a_command(line: Line, point: Path) -> None:
+    """At its budget, counted from the freeze's start, it thaws, says so, and says it again."""
+    began = time.monotonic()
+    line.ask(f"freeze {RUN}")
+    writer = Writer(point)
+    assert 0 <= writer.done_at(5) - began - BUDGET_S < 0.1
+    unasked = line.read()
+    assert unasked.startswith("thawed deadline 1 ")
+    assert line.ask("thaw") == unasked
+
+
+def test_client_killed_thaws_at_once(config: Path, point: Path) -> None:
+    """SIGKILL of the one who asked thaws in milliseconds, by the end of its line."""
+    script = (
+        "import sys, time; sys.path.insert(0, sys.argv[2])\n"
+        "from pathlib import Path; from tests.host.freezing import Line\n"
+        "line = Line(Path(sys.argv[1])); print(line.ask('freeze run-1'), flush=True)\n"
+        "time.sleep(60)"
+    )
+    repository = Path(__file__).parents[2]
+    client = subprocess.Popen(
+        [sys.executable, "-c", script, str(config), str(repository)], stdout=subprocess.PIPE
+    )
+    assert client.stdout
+    assert client.stdout.readline().startswith(b"frozen ")
+    writer = Writer(point)
+    killed_at = time.monotonic()
+    client.kill()
+    assert writer.done_at(5) - killed_at < BUDGET_S / 4
+    client.wait()
+
+
+def test_freezer_killed_thaws_at_once(
+    connect: Callable[[Path], Line], line: Line, point: Path, config: Path
+) -> None:
+    """SIGKILL of the freezer itself: its guard thaws, and the client sees the line's end."""
+    line.ask(f"freeze {RUN}")
+    writer = Writer(point)
+    killed_at = time.monotonic()
+    line.process.kill()
+    assert writer.done_at(5) - killed_at < BUDGET_S / 4
+    assert line.read() == ""
+    line.close()
+    assert connect(config).ask("sync").startswith("synced "), "nothing is left that blocks the next"
+
+
+def test_freezer_stopped_thaws_at_its_deadline(line: Line, point: Path) -> None:
+    """A freezer that hangs is thawed by its guard, and then does not claim to have held."""
+    began = time.monotonic()
+    line.ask(f"freeze {RUN}")
+    writer = Writer(point)
+    line.process.send_signal(signal.SIGSTOP)
+    try:
+        assert 0 <= writer.done_at(5) - began - BUDGET_S < 0.4
+    finally:
+        line.process.send_signal(signal.SIGCONT)
+    assert line.read().startswith("thawed deadline 0 ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT])
+def test_signal_thaws(line: Line, point: Path, number: int) -> None:
+    """Told to end, it thaws first, and says why; so systemd can stop a whole group at once."""
+    line.ask(f"freeze {RUN}")
+    os.kill(line.guard(), number)
+    line.process.send_signal(number)
+    assert line.read().startswith("thawed shutdown 1 ")
+    assert not is_frozen(point)
+    assert line.process.wait(5) == 0
+
+
+def test_foreign_freeze_is_left_alone(line: Line, point: Path) -> None:
+    """What somebody else froze is refused, and not thawed, neither now nor at the line's end."""
+    freeze(point)
+    assert line.ask(f"freeze {RUN}").startswith("failed already-frozen ")
+    line.close()
+    assert is_frozen(point)
+
+
+def test_foreign_thaw_is_noticed(line: Line, point: Path) -> None:
+    """Thawed behind its back, the hold was not intact."""
+    line.ask(f"freeze {RUN}")
+    assert disk.thaw(point)
+    assert line.ask("thaw").startswith("thawed commanded 0 ")
+
+
+def test_second_mount_refused_thaws_the_first(
+    connect: Callable[[Path], Line],
+    points: tuple[Path, Path],
+    point: Path,
+    configure: Callable[..., Path],
+) -> None:
+    """Of several mounts all are held or none."""
+    line = connect(configure(*points))
+    freeze(points[1])
+    assert line.ask(f"freeze {RUN}").startswith("failed already-frozen ")
+    assert not is_frozen(point)
+    assert is_frozen(points[1])
+    line.close()
+
+
+def test_all_mounts_are_held(
+    connect: Callable[[Path], Line],
+    points: tuple[Path, Path],
+    point: Path,
+    configure: Callable[..., Path],
+) -> None:
+    """Several mounts are frozen together, and all thawed when the line ends."""
+    assert point == points[0]
+    line = connect(configure(*points))
+    line.ask(f"freeze {RUN}")
+    assert all(is_frozen(each) for each in points)
+    line.close()
+    assert not any(is_frozen(each) for each in points)
+
+
+def test_one_freeze_a_line(line: Line, point: Path) -> None:
+    """A second freeze, or anything that is not understood, is refused and changes nothing."""
+    assert line.ask("thaw").startswith("failed bad-request")
+    assert line.ask("freeze ../../etc").startswith("failed bad-request")
+    line.ask(f"freeze {RUN}")
+    assert line.ask(f"freeze {RUN}").startswith("failed bad-request")
+    assert is_frozen(point)
+    line.ask("thaw")
+    assert line.ask(f"freeze {RUN}").startswith("failed bad-request")
+    assert not is_frozen(point)
+
+
+def test_noise_ends_the_line(line: Line, point: Path) -> None:
+    """A client that does not speak the protocol is dropped, and what it held is thawed."""
+    line.ask(f"freeze {RUN}")
+    line._socket.sendall(b"x" * 3000)
+    assert line.read().startswith("thawed disconnected 1 ")
+    assert not is_frozen(point)
+
+
+def _kill_both(line: Line) -> None:
+    guard = line.guard()
+    line.process.send_signal(signal.SIGSTOP)  # or it would thaw, its guard gone
+    os.kill(guard, signal.SIGKILL)
+    line.process.kill()
+    line.process.wait()
+
+
+def test_recovery_thaws_what_a_dead_freezer_left(line: Line, point: Path, config: Path) -> None:
+    """With freezer and guard killed at once it stays frozen, and `--recover` thaws it."""
+    line.ask(f"freeze {RUN}")
+    _kill_both(line)
+    assert is_frozen(point), "or this test shows nothing"
+    assert _recover(config) == 0
+    assert not is_frozen(point)
+
+
+def test_next_freezer_recovers_first(
+    connect: Callable[[Path], Line], line: Line, point: Path, config: Path
+) -> None:
+    """A freezer that starts after a crash finds and thaws its own."""
+    line.ask(f"freeze {RUN}")
+    _kill_both(line)
+    following = connect(config)
+    assert following.greeting == "ready 1000"
+    assert not is_frozen(point)
+    following.close()
+
+
+def test_recovery_leaves_a_foreign_freeze(point: Path, config: Path) -> None:
+    """Without a marker of ours, a frozen filesystem is somebody else's."""
+    freeze(point)
+    assert _recover(config) == 0
+    assert is_frozen(point)
+
+
+def test_recovery_leaves_a_living_freeze(
+    connect: Callable[[Path], Line], point: Path, configure: Callable[..., Path]
+) -> None:
+    """The marker of a freezer that lives is not touched."""
+    config = configure(point, budget_s=5)
+    line = connect(config)
+    line.ask(f"freeze {RUN}")
+    assert _recover(config) == 1
+    assert line.ask("thaw").startswith("thawed commanded 1 ")
+    line.close()
+
+
+def test_recovery_puts_rcu_back(point: Path, config: Path, tmp_path: Path) -> None:
+    """A freezer that died within its ioctl leaves RCU expedited; the marker says so."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "freeze").write_text(f"rcu 1\nrun {RUN}\n")
+    try:
+        RCU_EXPEDITED.write_text("1")
+        assert _recover(config) == 0
+        assert RCU_EXPEDITED.read_text().strip() == "0"
+    finally:
+        RCU_EXPEDITED.write_text("0")
+    assert not is_frozen(point)
+
+
+def test_one_freezer_at_a_time(connect: Callable[[Path], Line], line: Line, config: Path) -> None:
+    """A second freezer with the same run_dir is refused while the first lives."""
+    assert line.greeting == "ready 1000"
+    assert connect(config).greeting.startswith("refused busy ")
+
+
+@pytest.mark.parametrize("path", ["/proc", "part of it", "a bind mount", "missing"])
+def test_unfit_mounts_are_refused(
+    connect: Callable[[Path], Line],
+    point: Path,
+    configure: Callable[..., Path],
+    tmp_path: Path,
+    path: str,
+) -> None:
+    """Nothing is served whose freeze would stop more than the database, or nothing at all."""
+    part, bound = point / "part", tmp_path / "bound"
+    part.mkdir(exist_ok=True)
+    bound.mkdir()
+    subprocess.run(["mount", "--bind", part, bound], check=True)
+    try:
+        named = {"part of it": part, "a bind mount": bound, "missing": tmp_path / "missing"}
+        line = connect(configure(named.get(path, Path(path))))
+        assert line.greeting.startswith("refused unfit-mount "), line.greeting
+        assert line.process.wait(5) == 1
+    finally:
+        subprocess.run(["umount", bound], check=True)
+
+
+def test_root_filesystem_is_refused(
+    connect: Callable[[Path], Line],
+    points: tuple[Path, Path],
+    point: Path,
+    configure: Callable[..., Path],
+) -> None:
+    """A frozen root stops the host, whatever else lies elsewhere."""
+    assert not is_frozen(point)
+    line = connect(configure(Path("/"), run_dir=points[1] / "run"))
+    assert line.greeting == "refused unfit-mount / is on the root filesystem"
+
+
+def test_own_files_on_the_mount_are_refused(
+    connect: Callable[[Path], Line], point: Path, configure: Callable[..., Path]
+) -> None:
+    """A freezer whose marker were on the frozen filesystem could hang on it."""
+    line = connect(configure(point, run_dir=point / "run"))
+    assert line.greeting.startswith("refused unfit-mount ")
+
+
+@pytest.mark.parametrize("unsafe", ["mode", "owner"])
+def test_configuration_of_strangers_is_refused(
+    connect: Callable[[Path], Line], config: Path, unsafe: str
+) -> None:
+    """Whoever can write agent.toml can freeze any filesystem: it must be root's alone."""
+    if unsafe == "mode":
+        config.chmod(0o666)
+    else:
+        os.chown(config, 65534, 65534)
+    assert connect(config).greeting.startswith("refused unsafe-config ")
+
+
+def _recover(config: Path) -> int:
+    argv = [sys.executable, "-I", "-S", str(FREEZER), "--config", str(config), "--recover"]
+    return subprocess.run(argv, check=False, timeout=10).returncode
