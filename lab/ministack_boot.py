@@ -25,6 +25,7 @@ import importlib.metadata
 import json
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,8 @@ VERSION = "1.5.33"
 _RECHECK_S = 0.05
 """Messages also become visible by time alone (visibility timeout, delay), and other services put
 theirs into a queue without a send: look this often."""
+_EARLY_S = 0.002
+"""The loop's timers fire up to a millisecond late: the rest of a hop is waited for in turns."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -47,6 +50,7 @@ class Hop:
     def __init__(self) -> None:
         self.hop_s = 0.0
         self._sleepers: set[asyncio.Future[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def patch(self, sqs: Any) -> None:
         """Take the place of `asyncio.sleep` in the receive loop and of the send action."""
@@ -67,8 +71,9 @@ class Hop:
 
     async def _sleep(self, delay_s: float) -> None:
         """Sleep as asked, but not past the next message."""
-        sleeper = asyncio.get_running_loop().create_future()
-        timer = sleeper.get_loop().call_later(min(delay_s, _RECHECK_S), _finish, sleeper)
+        self._loop = loop = asyncio.get_running_loop()
+        sleeper = loop.create_future()
+        timer = loop.call_later(min(delay_s, _RECHECK_S), _finish, sleeper)
         self._sleepers.add(sleeper)
         try:
             await sleeper
@@ -77,12 +82,27 @@ class Hop:
             timer.cancel()
 
     def _wake_after(self, delay_s: float) -> None:
+        """Wake whoever sleeps when the message has become receivable."""
+        if self._loop is None:  # nobody has waited yet
+            return
+        due = time.time() + delay_s
+        early_s = max(0.0, delay_s - _EARLY_S)
+        # A send can come from another service's thread.
+        if early_s:
+            self._loop.call_soon_threadsafe(self._loop.call_later, early_s, self._wake_at, due)
+        else:
+            self._loop.call_soon_threadsafe(self._wake_at, due)
+
+    def _wake_at(self, due: float) -> None:
+        """Wake them at `due` by the clock that says whether a message is visible."""
+        if self._loop is not None and time.time() < due:
+            self._loop.call_soon(self._wake_at, due)
+        else:
+            self._wake()
+
+    def _wake(self) -> None:
         for sleeper in tuple(self._sleepers):
-            loop = sleeper.get_loop()  # a send can come from another service's thread
-            if delay_s:
-                loop.call_soon_threadsafe(loop.call_later, delay_s, _finish, sleeper)
-            else:
-                loop.call_soon_threadsafe(_finish, sleeper)
+            _finish(sleeper)
 
 
 class _Module:

@@ -51,7 +51,9 @@ class Protection:
 class Stage:
     """Region, deployment, database host and agent, as a context manager that leaves nothing.
 
-    `say` hears of each step as it begins. `agent` changes what stands in agent.toml.
+    `say` hears of each step as it begins. `prefill` writes the whole volume first, so that its
+    copies cost the same all along. Without `load` only the probes write. `agent` changes what
+    stands in agent.toml.
     """
 
     region: Region
@@ -68,6 +70,8 @@ class Stage:
         real_disks: bool | None = None,
         volume_gib: int = 1,
         attempts: int = 1,
+        prefill: bool = False,
+        load: bool = True,
         **agent: Any,
     ) -> None:
         self._workdir = workdir
@@ -75,6 +79,8 @@ class Stage:
         self._real_disks = real_disks
         self._volume_gib = volume_gib
         self._attempts = attempts
+        self._prefill = prefill
+        self._load = load
         self._agent_changes = agent
         self._undo = ExitStack()
 
@@ -92,14 +98,15 @@ class Stage:
     def _build(self) -> None:
         self._say("starting the Region: emulator, EC2 endpoint, disks")
         self.region = self._undo.enter_context(Region(self._workdir, real_disks=self._real_disks))
-        self.instance = self.region.add_host([self._volume_gib])
+        self.instance = self.region.add_host([self._volume_gib], prefill=self._prefill)
         self._say("deploying the template with `cdk deploy`")
         self.protection = self._deploy()
         devices = [volume.device for volume in self.instance.volumes]
         kind = FallbackHost if self.region.not_real else DatabaseHost
         self._say("starting the database host")
         self.host = self._undo.enter_context(kind(devices))
-        self.host.start_load()
+        if self._load:
+            self.host.start_load()
         self.host.start_probes()
         self._say("installing and starting the agent")
         self.start_agent()

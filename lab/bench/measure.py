@@ -43,8 +43,9 @@ def measure(ways: Ways, rounds: int) -> Iterator[Stall]:
 @contextmanager
 def _world(ways: Ways, world: str) -> Iterator[None]:
     region, injected = ways.stage.region, WORLDS[world]
-    # Every backup of the benchmark is deleted at once: EC2's 15 s between two would be all of it.
-    region.control_ec2(latency_ms=injected["latency_ms"], limits=False)
+    # Each copy is dropped once it is made: shared extents would make the next one slower. And
+    # each snapshot is deleted: EC2's 15 s between two would be all of the benchmark's time.
+    region.control_ec2(latency_ms=injected["latency_ms"], limits=False, keep_copies=False)
     region.set_hop_ms(injected["hop_ms"])
     try:
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
-from lab.host.child import dying_with_parent
+from lab.host.child import dying_with_parent, hurried
 from lab.stage import Stage
 
 _SCRIPT = Path(__file__).with_name("script.sh")
@@ -91,14 +91,14 @@ def ready(stage: Stage) -> Iterator[Ways]:
     """Start what the ways need, and end it."""
     host = stage.host
     argv = [
-        *dying_with_parent([sys.executable]),
+        sys.executable,
         "-m",
         "lab.bench.local",
         str(host.places.run_dir / "agent-mysql.cnf"),
         str(host.places.mounts[0]),
     ]
     local = subprocess.Popen(
-        argv,
+        dying_with_parent(hurried(argv)),  # as the agent is
         env=_environment(stage),
         cwd=_ROOT,
         text=True,

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.host.child import REPOSITORY, Child, dying_with_parent, run
+from lab.host.child import REPOSITORY, Child, dying_with_parent, hurried, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +113,7 @@ def start_agent(python: Path, config: Path, env: Mapping[str, str], log: Path) -
     """
     outside = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONUNBUFFERED": "1", **env}
     argv = [str(python), "-m", "holdstill_agent", "--config", str(config)]
-    return Child(dying_with_parent(argv), log=log, env=outside, cwd=config.parent)
+    return Child(dying_with_parent(hurried(argv)), log=log, env=outside, cwd=config.parent)
 
 
 def _section(head: str, keys: Mapping[str, object]) -> Iterator[str]:

@@ -137,6 +137,11 @@ def dying_with_parent(argv: Sequence[str], number: str = "TERM") -> list[str]:
     return ["setpriv", f"--pdeathsig={number}", *argv]
 
 
+def hurried(argv: Sequence[str]) -> list[str]:
+    """Return `argv` with the niceness that the agent's unit gives it, where that is permitted."""
+    return ["nice", "-n", "-10", *argv] if os.geteuid() == 0 else list(argv)
+
+
 def leashed() -> threading.Event:
     """In a child: an event that is set when the lab lets go of it, or dies.
 

@@ -66,6 +66,8 @@ class Hold:
             return Failed(run_id, error.code, str(error))
 
     def _quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld:
+        if self._freezer:  # what was dirtied since the pre-flight would make the freeze slow
+            self._freezer.sync(expires_at_ms)
         position = None
         asked_at_ms = self._locked_at_ms = clock.monotonic_ms()
         if self._database and self._strategy:
