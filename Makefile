@@ -30,7 +30,7 @@ docs: setup  ## write the generated parts of docs/ anew
 lock: setup  ## compile requirements/*.txt anew from their *.in
 	@scripts/lock
 
-setup:
+setup:  ## install what everything here needs; does nothing that is done already
 	@scripts/setup
 
 clean:  ## remove what was built, and whatever a killed lab has left

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def _back_up_and_check(stage: Stage, screen: Screen) -> bool:
     before_ns = time.monotonic_ns()
     time.sleep(_SETTLE_S)
     timeline = Timeline(stage)
-    timeline.news()
+    timeline.news(until=datetime.now(UTC))
     begun_ns = time.monotonic_ns()
     at = stage.fire()
     screen.step(f"the schedule of {TARGET} will fire at {at:%H:%M:%S} UTC")
@@ -77,18 +77,18 @@ def _watch(stage: Stage, timeline: Timeline, at: datetime) -> Mapping[str, Any]:
     while (record := stage.run_record(at)) is None or record["state"] == "open":
         if time.monotonic() > give_up_at:
             return stage.wait_for_run(at, within_s=0)
-        _print(timeline, at)
+        _print(timeline, at, until=datetime.now(UTC) - timedelta(seconds=1))
         time.sleep(0.2)
     time.sleep(0.3)  # the last lines are written after the record
-    _print(timeline, at)
+    _print(timeline, at, until=datetime.now(UTC))
     return record
 
 
-def _print(timeline: Timeline, at: datetime) -> None:
-    for happening in timeline.news():
+def _print(timeline: Timeline, at: datetime, until: datetime) -> None:
+    for happening in timeline.news(until):
         seconds = (happening.at - at).total_seconds()
-        line = f"{happening.who:<6} {happening.name:<21} {happening.fields}"
-        print(f"        {seconds:+9.3f} s  {line[:160]}", flush=True)
+        line = f"{happening.who:<6} {happening.name:<20} {happening.fields}".rstrip()
+        print(f"{seconds:+9.3f} s  {line[:160]}", flush=True)
 
 
 def _figures(attempt: Mapping[str, Any]) -> dict[str, object]:

@@ -124,13 +124,18 @@ class Stage:
         for values in outputs.values():
             for text in values.values():
                 if text.startswith("{") and (found := json.loads(text))["target"] == TARGET:
-                    schedule = f"holdstill-{TARGET}"
-                    target = self._schedule(schedule)["Target"]["Arn"]
-                    function = target.rpartition(":")[2]
-                    return Protection(
-                        found["commands_url"], found["replies_url"], function, schedule
-                    )
+                    return self._protection(found["commands_url"], found["replies_url"])
         raise LabError(f"no output of the stacks is about {TARGET}: {outputs}")
+
+    def _protection(self, commands_url: str, replies_url: str) -> Protection:
+        scheduler = self.region.client("scheduler")
+        (name,) = (
+            schedule["Name"]
+            for schedule in scheduler.list_schedules()["Schedules"]
+            if schedule["Name"].endswith(f"-{TARGET}")
+        )
+        function = self._schedule(name)["Target"]["Arn"].rpartition(":")[2]
+        return Protection(commands_url, replies_url, function, name)
 
     def start_agent(self, **changes: Any) -> None:
         """Start the shipped agent, from its own installation; `changes` as in `Stage(agent…)`."""

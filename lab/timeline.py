@@ -35,11 +35,18 @@ class Timeline:
     stage: Stage
     _read_characters: int = 0
     _seen: set[str] = field(default_factory=set)
+    _waiting: list[Happening] = field(default_factory=list)
     _begun_at: datetime = _NEVER
 
-    def news(self) -> list[Happening]:
-        """Return what both logs have got since the last call, in order of time."""
-        return sorted((*self._agent(), *self._function()))
+    def news(self, until: datetime) -> list[Happening]:
+        """Return what happened until then and was not returned before, in order of time.
+
+        Both sides write late what happened while the host was held: leave them a second.
+        """
+        self._waiting = sorted((*self._waiting, *self._agent(), *self._function()))
+        told = [happening for happening in self._waiting if happening.at <= until]
+        self._waiting = self._waiting[len(told) :]
+        return told
 
     def _agent(self) -> Iterator[Happening]:
         text = self.stage.agent_log.read_text()

@@ -30,6 +30,9 @@ TARGET = "recipes-db"
 BUDGET_MS = 10_000
 LOCK_SLACK_MS = 1_000
 """The server drops an idle session this much after the budget, and with it the lock."""
+TICK_MS = 250
+"""How often an agent that holds something looks at the clock."""
+RELEASE_MS = 5
 HORIZON_MS = 400_000
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POSITION = Position("mariadb", "10.11", None, "binlog.000001", 4, "")
@@ -63,6 +66,7 @@ class Trouble:
     drop: float = 0.0
     repeat: float = 0.0
     late_ms: int = 50
+    repeat_late_ms: int = 0
     agent_crash: float = 0.0
     agent_stall: float = 0.0
     agent_stop: float = 0.0
@@ -71,6 +75,10 @@ class Trouble:
     slow: float = 0.0
     meddle: float = 0.0
     skew: float = 0.0
+    prepare_ms: int = 60_000
+    call_ms: int = 10_000
+    nets: bool = True
+    """Whether the server ends an idle session and the freezer has its own deadline."""
 
 
 @dataclass
@@ -87,6 +95,7 @@ class World:
     holds: list[Hold] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     transitions: set[tuple[type, type]] = field(default_factory=set)
+    disobeyed: bool = False
     stalled_until: int = 0
     process: int = 0
     conductor_alive: bool = True
@@ -107,7 +116,12 @@ class World:
         for number in range(1, attempts + 1):
             run_id = f"{TARGET}.20260101T000000Z.{number}"
             self.conductor_alive = True
-            self.attempt = conductor_model.Attempt(run_id, TARGET, ends_by_ms=self.now + 300_000)
+            patience = conductor_model.Patience(
+                prepare_ms=self.trouble.prepare_ms, call_ms=self.trouble.call_ms
+            )
+            self.attempt = conductor_model.Attempt(
+                run_id, TARGET, ends_by_ms=self.now + 300_000, patience=patience
+            )
             self._decide(conductor_model.Begin(self.now))
             self._tick_conductor(number)
             self._play(self.now + HORIZON_MS, self._attempt_is_over)
@@ -140,8 +154,10 @@ class World:
     def _post(self, deliver: Callable[[str], None], text: str) -> None:
         if self._chance(self.trouble.drop):
             return
-        for _ in range(1 + self._chance(self.trouble.repeat)):
-            self.after(self.random.randint(0, self.trouble.late_ms), partial(deliver, text))
+        late_ms, repeat_late_ms = self.trouble.late_ms, self.trouble.repeat_late_ms
+        self.after(self.random.randint(0, late_ms), partial(deliver, text))
+        if self._chance(self.trouble.repeat):
+            self.after(self.random.randint(0, late_ms + repeat_late_ms), partial(deliver, text))
 
     # --- the host's side
 
@@ -151,7 +167,7 @@ class World:
             self._happen(host_model.Tick(self.now))
             if not idle and self._chance(self.trouble.agent_stop):
                 self._happen(host_model.Shutdown())
-        self.after(2_000 if idle else 250, self._tick_host)
+        self.after(2_000 if idle else TICK_MS, self._tick_host)
 
     def _receive(self, text: str) -> None:
         if self.now < self.stalled_until:
@@ -162,6 +178,8 @@ class World:
         expires_at_ms = self.now + round(left.total_seconds() * 1000)
         skew_ms = 3_600_000 if self._chance(self.trouble.skew) else 0
         self._happen(host_model.Arrived(command, self.now, expires_at_ms, skew_ms))
+        if isinstance(command, Thaw) and isinstance(self.host.phase, host_model.Quiesced):
+            self.disobeyed |= self.host.phase.run_id == command.run_id
 
     def _happen(self, event: host_model.Event) -> None:
         if self._chance(self.trouble.agent_crash):
@@ -197,7 +215,7 @@ class World:
             case host_model.Quiesce(run, expires_at_ms):
                 self._result(self._takes(50, 5_000), lambda: self._lock(run, expires_at_ms))
             case host_model.Release(run):
-                self._result(self._takes(5, 3_000), lambda: self._release(run))
+                self._result(self._takes(RELEASE_MS, 3_000), lambda: self._release(run))
             case host_model.Send(reply):
                 self._post(self._hear, encode(reply))
             case host_model.Disconnect() | host_model.Ignored():
@@ -213,7 +231,8 @@ class World:
             return host_model.Failed(run, RefusalCode.LOCK_TIMEOUT, "a long SELECT")
         hold = Hold(run, locked_at=self.now)
         self.holds.append(hold)
-        self.after(BUDGET_MS + LOCK_SLACK_MS, lambda: self._unlock(hold))
+        if self.trouble.nets:
+            self.after(BUDGET_MS + LOCK_SLACK_MS, lambda: self._unlock(hold))
         self._result(self._takes(5, 3_000), lambda: self._freeze(hold, expires_at_ms))
         return None
 
@@ -230,7 +249,8 @@ class World:
                 if process == self.process:
                     self._result(0, lambda: host_model.HoldLost(hold.run_id, ThawReason.DEADLINE))
 
-        self.after(BUDGET_MS, deadline)
+        if self.trouble.nets:
+            self.after(BUDGET_MS, deadline)
         if self._chance(self.trouble.meddle):  # somebody else thaws, or kills our connection
             meddling = self.random.choice((partial(self._thaw, hold), partial(self._unlock, hold)))
             self.after(self.random.randint(0, 500), meddling)

@@ -1,6 +1,7 @@
 """`python -m lab demo`, as a person runs it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import pytest
 from lab import kernel
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow]
+
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def start(workdir: Path, *options: str) -> "subprocess.Popen[str]":
@@ -43,6 +47,26 @@ def _processes_of(workdir: Path) -> list[str]:
         if str(workdir) in command and process.pid != os.getpid():
             found.append(command)
     return found
+
+
+def shape(line: str) -> str:
+    """Return a line of output without what differs from run to run."""
+    line = re.sub(r"\b(snap|vol)-[0-9a-f]+", r"\1-#", line)
+    return " ".join(re.sub(r"[+-]?\d+(\.\d+)?", "#", line).split())
+
+
+@pytest.mark.root
+@pytest.mark.timeout(240)
+def test_it_shows_what_the_readme_shows(workdir: Path) -> None:
+    """The README's output is real: every line of it comes again, but for its figures."""
+    with start(workdir) as demo:
+        output = demo.communicate(timeout=200)[0]
+    assert demo.returncode == 0, output
+    shown = README.read_text().partition("<!-- demo -->\n```\n")[2].partition("```")[0]
+    assert shown
+    said = {shape(line) for line in output.splitlines()}
+    assert [line for line in shown.splitlines() if shape(line) not in said] == []
+    assert_nothing_left(workdir)
 
 
 @pytest.mark.root

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,29 +40,40 @@ with DatabaseHost([Path(sys.argv[1])]) as host:
 """
 
 
+Children = Callable[[], set[psutil.Process]]
+
+
+@pytest.fixture
+def children() -> Children:
+    """Return what tells the processes that were started since, by the test."""
+    process = psutil.Process(os.getpid())
+    before = set(process.children(recursive=True))
+    return lambda: set(process.children(recursive=True)) - before
+
+
 class InTheMiddleError(Exception):
     """Something went wrong while the host was up."""
 
 
-def test_error_in_the_middle(disks: ImageDisks) -> None:
+def test_error_in_the_middle(disks: ImageDisks, children: Children) -> None:
     """After an error in the middle of the work there is no process, mount or directory left."""
     device = Path(disks.attach("vol-error", 1))
     host = DatabaseHost([device])
     with pytest.raises(InTheMiddleError), host:
-        raise InTheMiddleError(host.start_load(), len(_children()))
-    assert not _children()
+        raise InTheMiddleError(host.start_load(), len(children()))
+    assert not children()
     assert not host.places.run_dir.parent.exists()
     assert not _mounted(device)
 
 
-def test_frozen_host_comes_down(disks: ImageDisks) -> None:
+def test_frozen_host_comes_down(disks: ImageDisks, children: Children) -> None:
     """A filesystem that somebody left frozen is thawed first: else its writers never end."""
     device = Path(disks.attach("vol-frozen", 1))
     with DatabaseHost([device]) as host:
         host.start_load()
         subprocess.run(["fsfreeze", "--freeze", str(host.places.mounts[0])], check=True)
         time.sleep(0.1)
-    assert not _children()
+    assert not children()
     assert not _mounted(device)
 
 
@@ -94,14 +106,14 @@ def test_killed_lab_takes_its_server_along(disks: ImageDisks) -> None:
         shutil.rmtree(point.parent)
 
 
-def test_failed_start_says_why(tmp_path: Path) -> None:
+def test_failed_start_says_why(tmp_path: Path, children: Children) -> None:
     """A server that cannot start is an error that carries the end of its log, and is gone."""
     places = Places.make(tmp_path, 1)
     server = MariaDb(places.datadir, places.binlogs, places.run_dir)
     with pytest.raises(HostError, match="mysql"):
         server.start()
     server.stop()
-    assert not _children()
+    assert not children()
 
 
 def test_agent_account_may_lock_and_nothing_else(host: DatabaseHost) -> None:
@@ -137,10 +149,6 @@ def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Return those that still run; one that only init has yet to reap does not."""
     _, alive = psutil.wait_procs(processes, timeout=1)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-
-
-def _children() -> list[psutil.Process]:
-    return psutil.Process(os.getpid()).children(recursive=True)
 
 
 def _mounted(device: Path) -> list[Path]:

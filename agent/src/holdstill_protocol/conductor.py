@@ -70,8 +70,10 @@ def _replied(attempt: Attempt, event: Replied) -> Step:
     match phase, reply:
         case Preparing(), Prepared():
             return _to(_learn(attempt, prepared=reply), Planning()), [Plan(reply)]
-        case Preparing() | Freezing() | Thawing(), Refused():
+        case Preparing() | Thawing(), Refused():
             return _to(_learn(attempt, refused=reply), Ended()), []
+        case Freezing(), Refused():  # of another message of the run, it says nothing of the freeze
+            return _abandon(_learn(attempt, refused=reply))
         case Freezing(), Frozen():
             calling = Calling(now_ms + attempt.patience.call_ms)
             return _to(_learn(attempt, frozen=reply), calling), [CallSnapshot(reply.position)]
@@ -127,7 +129,7 @@ def _called(attempt: Attempt, event: CallReturned | CallRefused | CallUnknown) -
                 attempt,
                 call=CallOutcome.RETURNED,
                 snapshots=snapshots,
-                returned_before_thaw=in_time,
+                returned_before_thaw=in_time and attempt.evidence.thawed is None,
             )
         case CallRefused(detail):
             learnt = _learn(attempt, call=CallOutcome.REFUSED, detail=detail)

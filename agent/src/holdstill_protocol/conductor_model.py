@@ -63,7 +63,8 @@ class Snapshot:
 class Evidence:
     """All that is known of an attempt; `functions.domain.verdict` judges it.
 
-    `returned_before_thaw`: the call had returned before this conductor sent the first thaw.
+    `returned_before_thaw`: the call had returned before this conductor sent the first thaw, and
+    before it heard of any other.
     """
 
     prepared: Prepared | None = None

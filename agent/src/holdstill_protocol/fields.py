@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from holdstill_protocol.errors import MalformedMessageError
 
-# A run id names a marker file and travels in the freezer's line protocol: no space, no slash.
+# A run id travels in the freezer's line protocol and in a tag: no space, no line's end.
 _RUN_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -29,7 +29,7 @@ class Fields:
         self.named_run: str | None = candidate if readable else run
 
     def run_id(self) -> str:
-        """Return the run id: it names a marker file, so its characters are few."""
+        """Return the run id: it travels in a line of words, so its characters are few."""
         if self.named_run is None:
             raise self._wrong("run_id", "1 to 128 of the characters A-Z a-z 0-9 . _ : -")
         return self.named_run

@@ -103,8 +103,8 @@ def _arrived(host: Host, event: Arrived) -> Step:
     match command:
         case Thaw(run):
             return _thaw(host, run)
-        case Prepare() if unfit := _unfit(host, event):
-            return _forget(host, command.run_id), [unfit]
+        case Prepare(run) if _run(host.phase) != run and (unfit := _unfit(host, event)):
+            return _forget(host, run), [unfit]
         case Prepare(run):
             return _prepare(host, run, event.expires_at_ms)
         case Freeze(run):

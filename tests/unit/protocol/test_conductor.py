@@ -113,11 +113,17 @@ def test_a_reply_out_of_order_makes_no_snapshot() -> None:
 
 
 def test_the_host_thaws_during_the_call() -> None:
-    """Its deadline is its own; the attempt ends when the call does, and nothing is sent."""
-    thawed = Thawed(RUN, TARGET, ThawReason.DEADLINE, True, 10_000, 10_010)
-    attempt, _ = play(*CALLING, reply(thawed), model.CallReturned(SNAPSHOTS, 600))
-    assert attempt.phase == model.Ended()
-    assert attempt.evidence.thawed == thawed
+    """The attempt ends when the call does, nothing is sent, and it did not return in time.
+
+    Whoever told the host to thaw, it was not this conductor.
+    """
+    for reason in ThawReason:
+        thawed = Thawed(RUN, TARGET, reason, True, 10_000, 10_010)
+        attempt, effects = play(*CALLING, reply(thawed), model.CallReturned(SNAPSHOTS, 600))
+        assert attempt.phase == model.Ended()
+        assert effects == []
+        assert attempt.evidence.thawed == thawed
+        assert not attempt.evidence.returned_before_thaw
 
 
 def test_an_unanswered_thaw_is_sent_again_and_given_up() -> None:
@@ -138,7 +144,8 @@ def test_refusals_end_the_attempt() -> None:
         attempt, effects = play(*events, reply(REFUSED))
         assert attempt.phase == model.Ended()
         assert attempt.evidence.refused == REFUSED
-        assert effects == []
+        # The refusal may be of another message: a host that froze all the same is not left so.
+        assert sent(effects) == ([CommandType.THAW] if events is FREEZING else [])
 
 
 def test_no_freeze_without_time_to_thaw() -> None:

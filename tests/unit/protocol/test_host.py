@@ -162,6 +162,17 @@ def test_repeated_commands_change_nothing() -> None:
         assert [type(effect) for effect in effects] == [model.Ignored]
 
 
+@pytest.mark.parametrize("fault", [{"now_ms": 5_000}, {"skew_ms": 3_600_000}])
+def test_a_repeated_prepare_that_is_unfit_by_now_does_not_end_its_run(
+    fault: dict[str, int],
+) -> None:
+    """A frozen host that took it for another run would ignore its own thaw."""
+    for host in (PREPARING, READY, QUIESCING, QUIESCED, RELEASING):
+        after, effects = step(host, arrived(Prepare, **fault))  # type: ignore[arg-type]
+        assert after == host
+        assert effects == [model.Ignored("repeated-prepare", RUN)]
+
+
 def test_one_run_at_a_time() -> None:
     """A second run is refused while one is under way, but not by one that only waits."""
     for host in (PREPARING, QUIESCING, QUIESCED, RELEASING):
