@@ -44,7 +44,6 @@ class AgentPaths:
     Each mount comes with its volume ids: a loop device has no serial number that tells them.
     """
 
-    state_dir: Path
     run_dir: Path
     mounts: tuple[tuple[Path, Sequence[str]], ...]
     option_file: Path | None = None
@@ -58,7 +57,6 @@ def agent_toml(config: AgentConfig, paths: AgentPaths) -> str:
         "commands_url": config.commands_url,
         "replies_url": config.replies_url,
         "region": config.region,
-        "state_dir": str(paths.state_dir),
     }
     mysql = {
         "option_file": paths.option_file and str(paths.option_file),

@@ -75,7 +75,6 @@ class DatabaseHost(LabHost):
 
     def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths:
         return AgentPaths(
-            state_dir=self.places.run_dir / "agent-state",
             run_dir=self.places.run_dir / "freezer",
             mounts=tuple(zip(self.places.mounts, volumes, strict=True)),
             option_file=self._option_file,

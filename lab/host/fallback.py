@@ -87,7 +87,6 @@ class FallbackHost(LabHost):
 
     def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths:
         return AgentPaths(
-            state_dir=self.places.run_dir / "agent-state",
             run_dir=self.places.run_dir / "freezer",
             mounts=tuple(zip(self.places.mounts, volumes, strict=True)),
             freezer_socket=self._socket,

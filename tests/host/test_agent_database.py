@@ -1,5 +1,6 @@
 """The agent's locks on a real MariaDB: what they hold, and that nothing outlives an error."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.database import Database
 from holdstill_agent.errors import CheckFailedError, LockFailedError, LockTimeoutError
 from holdstill_agent.locks import STRATEGIES, require_permitted
@@ -25,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
     """Return a MariaDB that nobody else uses."""
     folder = tmp_path_factory.mktemp("mariadb")
     for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # MariaDB runs as its own user
+        parent.chmod(parent.stat().st_mode | 0o055)  # MariaDB runs as its own user
     (folder / "run").mkdir()
     server = MariaDb(folder / "data", folder / "binlogs", folder / "run")
     server.install()
@@ -180,6 +182,19 @@ def test_missing_privilege_is_found_before_the_lock(
     assert not database.is_same_session()
 
 
+def test_answer_under_the_lock_is_waited_for_as_told(server: MariaDb, database: Database) -> None:
+    """A server that is slow then is left in time; its statement's end is the lock's."""
+    _take(database, Lock.FTWRL)
+    insert = Insert(server)
+    assert insert.waits()
+    began = time.monotonic()
+    database.answer_by(monotonic_ms() + 300)
+    with pytest.raises(LockFailedError):
+        database.execute("SELECT SLEEP(2)")
+    assert 0.2 < time.monotonic() - began < 1
+    assert insert.finish()
+
+
 def test_backup_stage_is_refused_on_mysql(database: Database) -> None:
     """MySQL knows no backup stages, and its LOCK INSTANCE FOR BACKUP is no lock."""
     database.is_mariadb = False
@@ -188,15 +203,17 @@ def test_backup_stage_is_refused_on_mysql(database: Database) -> None:
 
 
 def test_unusable_option_file_is_said_plainly(tmp_path: Path, server: MariaDb) -> None:
-    """A missing file, a wrong password, a dead socket: an error with the file's name."""
+    """A missing file, a wrong password, a dead socket, no port: an error with the file's name."""
     wrong = tmp_path / "wrong.cnf"
     for text in (
         None,
         f"[client]\nuser=holdstill\npassword=wrong\nsocket={server.socket}\n",
         "[client]\nuser=holdstill\nsocket=/nonexistent.sock\n",
         "no section\n",
+        "[client]\nuser=holdstill\nport=abc\n",
+        "[client]\nuser=\udcff\n",
     ):
         if text is not None:
-            wrong.write_text(text)
+            wrong.write_bytes(os.fsencode(text))
         with pytest.raises(LockFailedError, match=r"wrong\.cnf"):
             Database.connect(str(wrong), 1)

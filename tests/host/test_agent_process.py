@@ -44,6 +44,7 @@ pytestmark = [pytest.mark.root, pytest.mark.emulator]
 TARGET = "recipes-db"
 VOLUME = "vol-0123456789abcdef0"
 BUDGET_S = 2
+IDLE_S = 5
 SOURCES = Path(__file__).parents[2] / "agent" / "src"
 
 
@@ -289,14 +290,34 @@ def test_blocked_lock_is_refused(agent: Agent) -> None:
 
 
 def test_noise_is_survived(agent: Agent) -> None:
-    """A megabyte of noise, a foreign target, a repeated run: the next run goes through."""
+    """Noise, a foreign target, an old command, a repeated run: the next run goes through."""
     agent.text("x" * 1_048_576)
     agent.text("{")
+    now = datetime.now(UTC)
+    foreign = Prepare(f"{TARGET}.foreign.1", "another-db", 1, now + timedelta(seconds=20))
+    expired = Prepare(f"{TARGET}.expired.1", TARGET, 1, now - timedelta(seconds=20))
+    for unfit, code in ((foreign, RefusalCode.FOREIGN_TARGET), (expired, RefusalCode.EXPIRED)):
+        agent.text(encode(unfit))
+        refused = agent.reply()
+        assert isinstance(refused, Refused), refused
+        assert (refused.run_id, refused.code) == (unfit.run_id, code)
     agent.freeze()
     for kind in (Prepare, Freeze, Thaw, Thaw, Freeze):
         agent.command(kind)
     assert agent.thawed().intact
     assert agent.freeze()
+
+
+def test_idle_agent_costs_next_to_nothing(agent: Agent) -> None:
+    """While nothing is asked of it, it sleeps: under 0.5 % of a core, and 60 MB."""
+    process = psutil.Process(agent.process.pid)
+    time.sleep(2)  # it has started by then
+    before = process.cpu_times()
+    time.sleep(IDLE_S)
+    after = process.cpu_times()
+    spent_s = after.user + after.system - before.user - before.system
+    assert spent_s <= 0.005 * IDLE_S + 2 / os.sysconf("SC_CLK_TCK"), "user and system, a tick each"
+    assert process.memory_info().rss < 60e6
 
 
 def test_check_holds_nothing_and_tells(agent: Agent) -> None:

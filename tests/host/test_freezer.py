@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from holdstill_agent.mountinfo import Mounts
 from lab.host import disk
 from tests.host.freezing import (
     FREEZER,
@@ -289,6 +290,97 @@ def test_recovery_puts_rcu_back(point: Path, config: Path, tmp_path: Path) -> No
     finally:
         RCU_EXPEDITED.write_text("0")
     assert not is_frozen(point)
+
+
+# A freezer that dies with the first of two mounts frozen, and the second as argv says.
+_DIES = """
+import os, signal, socket, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from holdstill_freezer import kernel
+from holdstill_freezer.guard import Shared, fork_guard
+from holdstill_freezer.marker import Marker
+from holdstill_freezer.mounts import open_mounts
+from holdstill_freezer.settings import read_settings
+
+settings = read_settings(Path(sys.argv[2]))
+marker = Marker.acquire(settings.run_dir)
+mounts = open_mounts(settings.mounts, settings.run_dir)
+rcu = kernel.RcuExpedited(wanted=True)
+guard = fork_guard(socket.socket(), Shared(mounts, marker, rcu, settings.budget_ms))
+marker.write("run-1", mounts, rcu=rcu.usable)
+guard.arm()
+for index, mount in enumerate(mounts if "refused" in sys.argv else mounts[:1]):
+    marker.begin(index)
+    guard.begin()
+    try:
+        kernel.freeze(mount.descriptor)
+    except OSError:
+        guard.refused()
+        marker.refused(index)
+if "guard too" in sys.argv:
+    os.kill(guard._pid, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _die(config: Path, *how: str) -> None:
+    argv = [sys.executable, "-c", _DIES, str(FREEZER.parent), str(config), *how]
+    died = subprocess.run(argv, check=False, timeout=10)
+    assert died.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("how", [(), ("refused",)])
+@pytest.mark.parametrize("who", [(), ("guard too",)])
+def test_foreign_freeze_outlives_a_freezer_that_dies(
+    points: tuple[Path, Path],
+    point: Path,
+    configure: Callable[..., Path],
+    who: tuple[str, ...],
+    how: tuple[str, ...],
+) -> None:
+    """Dead before or after it was refused the second mount: only its own freeze is thawed."""
+    config = configure(*points)
+    freeze(points[1])
+    _die(config, *who, *how)
+    if who:
+        assert is_frozen(point), "or this test shows nothing"
+        assert _recover(config) == 0
+    until = time.monotonic() + 2
+    while is_frozen(point) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not is_frozen(point)
+    assert _recover(config) == 0, "it waits until the guard is gone"
+    assert is_frozen(points[1])
+
+
+def test_foreign_rcu_setting_outlives_a_freezer_that_dies(
+    point: Path, configure: Callable[..., Path]
+) -> None:
+    """Expedited already when the freezer came: neither guard nor recovery switches it off."""
+    config = configure(point)
+    try:
+        RCU_EXPEDITED.write_text("1")
+        _die(config)
+        assert _recover(config) == 0
+        assert not is_frozen(point)
+        assert RCU_EXPEDITED.read_text().strip() == "1"
+    finally:
+        RCU_EXPEDITED.write_text("0")
+
+
+def test_odd_mount_points_disturb_nobody(
+    connect: Callable[[Path], Line], config: Path, tmp_path: Path
+) -> None:
+    """A mount of somebody else may have any bytes for a name."""
+    odd = os.fsencode(tmp_path) + b"/\xff\x0b"
+    os.mkdir(odd)  # noqa: PTH102 - bytes are no Path
+    subprocess.run(["mount", "-t", "tmpfs", "none", odd], check=True)
+    try:
+        assert connect(config).greeting == "ready 1000"
+        assert Mounts.now().holding(str(config)).point != os.fsdecode(odd)
+    finally:
+        subprocess.run(["umount", odd], check=True)
 
 
 def test_one_freezer_at_a_time(connect: Callable[[Path], Line], line: Line, config: Path) -> None:

@@ -89,7 +89,7 @@ def test_agent_toml_is_what_was_said() -> None:
         (Path("/one"), ["vol-0123abcd"]),
         (Path("/two"), []),
     )
-    paths = AgentPaths(Path("/state"), Path("/run/x"), mounts, Path("/my.cnf"))
+    paths = AgentPaths(Path("/run/x"), mounts, Path("/my.cnf"))
     document = tomllib.loads(agent_toml(config, paths))
     assert parse(document, Path("agent.toml"), {}).target == "recipes-db", "the agent takes it"
     assert document == {
@@ -97,7 +97,6 @@ def test_agent_toml_is_what_was_said() -> None:
         "commands_url": "https://sqs/c",
         "replies_url": 'https://sqs/"r"',
         "region": "eu-west-1",
-        "state_dir": "/state",
         "mounts": [{"path": "/one", "volumes": ["vol-0123abcd"]}, {"path": "/two", "volumes": []}],
         "mysql": {"option_file": "/my.cnf", "lock": "backup-stage", "lock_wait_timeout_s": 2},
         "freeze": {

@@ -36,7 +36,6 @@ def test_example_is_valid_and_says_the_defaults(example: dict[str, Any]) -> None
         del bare[table]
     for key in ("lock", "lock_wait_timeout_s"):
         del bare["mysql"][key]
-    del bare["state_dir"]
     assert parse(bare, EXAMPLE, {}) == config
 
 
@@ -54,14 +53,15 @@ def test_freezer_reads_the_same_file() -> None:
         (None, "commands_url", "sqs.example.com", "commands_url: must be the https:// URL"),
         (None, "replies_url", "http://sqs.example.com/1/q", "replies_url: must be the https://"),
         (None, "region", "Tokyo", "region: must be a Region"),
-        (None, "state_dir", "state", "state_dir: must be an absolute path"),
         (None, "colour", "blue", "colour: unknown key; the keys here are commands_url"),
         (None, "mounts", [], "mounts: at least one"),
         (None, "mounts", "/var/lib/mysql", "mounts: must be an array of tables"),
         (None, "mysql", "yes", "mysql: must be a table"),
         ("mysql", "lock", "global", 'mysql.lock: must be one of "ftwrl", "backup-stage"'),
-        ("mysql", "lock_wait_timeout_s", 0, "mysql.lock_wait_timeout_s: must be 1 to 60 seconds"),
+        ("mysql", "lock_wait_timeout_s", 0, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
+        ("mysql", "lock_wait_timeout_s", 6, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
         ("mysql", "pasword", "x", "mysql.pasword: unknown key"),
+        ("freeze", "run_dir", "run", "freeze.run_dir: must be an absolute path"),
         ("freeze", "enabled", "yes", "freeze.enabled: must be true or false"),
         ("freeze", "budget_s", 3600, "freeze.budget_s: must be 0.1 to 60 seconds"),
         ("freeze", "budget_s", True, "freeze.budget_s: must be 0.1 to 60 seconds"),

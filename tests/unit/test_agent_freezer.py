@@ -4,16 +4,23 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from holdstill_agent import freezer as freezer_module
 from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.config import load
 from holdstill_agent.errors import (
     AlreadyFrozenError,
+    CheckFailedError,
     FreezeFailedError,
     FreezerUnavailableError,
 )
 from holdstill_agent.freezer import Freezer, ThawReport
+
+EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
 
 
 @pytest.fixture
@@ -54,6 +61,39 @@ def test_dripping_freezer_costs_no_more_than_its_time(
     stop.set()
     thread.join()
     assert time.monotonic() - began < 0.5
+
+
+def test_sync_that_nobody_wants_is_given_up_soon(line: tuple[Freezer, socket.socket]) -> None:
+    """A stopped agent does not wait for a slow disk until its conductor's patience ends."""
+    freezer, _ = line
+    began = time.monotonic()
+    with pytest.raises(CheckFailedError, match="no longer wanted"):
+        freezer.sync(monotonic_ms() + 60_000, lambda: False)
+    assert time.monotonic() - began < 3
+
+
+def test_slow_sync_is_waited_for(line: tuple[Freezer, socket.socket]) -> None:
+    """An answer that takes longer than a look round is still the answer; then time is up."""
+    freezer, theirs = line
+    answer = threading.Timer(1.2, theirs.sendall, [b"synced 1200000\n"])
+    answer.start()
+    assert freezer.sync(monotonic_ms() + 10_000) == 1200
+    with pytest.raises(CheckFailedError, match="too long"):
+        freezer.sync(monotonic_ms() + 50)
+
+
+def test_freezer_that_accepts_nobody_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket whose listener hangs fails the pre-flight, and does not hang it."""
+    monkeypatch.setattr(freezer_module, "_READY_WITHIN_MS", 200)
+    path = tmp_path / "freezer.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))
+        with pytest.raises(FreezerUnavailableError, match=r"freezer\.sock"):
+            Freezer.start(replace(load(EXAMPLE), freezer_socket=str(path)))
 
 
 @pytest.mark.parametrize(

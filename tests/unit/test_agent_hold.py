@@ -1,6 +1,8 @@
 """What a run holds, with a freezer and a database that keep the real ones' rules."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from holdstill_agent.errors import (
 )
 from holdstill_agent.freezer import Freezer, ThawReport
 from holdstill_agent.hold import Hold
-from holdstill_agent.preflight import Pause, Preflight
+from holdstill_agent.preflight import QUIET_MS, Pause, Preflight
 from holdstill_protocol.host_model import Failed, PreflightPassed, QuiesceHeld
 from holdstill_protocol.messages import RefusalCode, ThawReason
 
@@ -39,6 +41,9 @@ class World:
         self.frozen_though = False
         self.thaw_report: ThawReport | None = ThawReport("commanded", intact=True, held_ms=7)
         self.session_id = 42
+        self.lock_takes_ms = 0
+        self.answer_by_ms = 0
+        self.sync_ms = [0]
 
 
 class FakeFreezer(Freezer):
@@ -47,11 +52,15 @@ class FakeFreezer(Freezer):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def sync(self, until_ms: int) -> int:
-        """Write the dirty pages, which takes no time here; never under the lock."""
+    def sync(self, until_ms: int, is_wanted: Callable[[], bool] = lambda: True) -> int:
+        """Write the dirty pages, as fast as the world says; never under the lock."""
         del until_ms
+        assert is_wanted()
         assert not self._world.locked, "syncfs under the lock makes writers wait for the disk"
-        return 0
+        self._world.history.append("sync")
+        took_ms, *following = self._world.sync_ms
+        self._world.sync_ms = following or [took_ms]
+        return took_ms
 
     def freeze(self, run_id: str, until_ms: int) -> int:
         """Freeze, or fail as told; `frozen_though` is the answer that got lost."""
@@ -94,7 +103,10 @@ class FakeDatabase(Database):
         assert not self._world.frozen, f"{statement} while frozen"
         assert self._open, f"{statement} on a closed session"
         self._world.history.append(statement)
+        if self._world.locked:
+            assert self._world.answer_by_ms, f"{statement} may take for ever, under the lock"
         if statement == FTWRL:
+            time.sleep(self._world.lock_takes_ms / 1000)
             self._world.locked = True  # MySQL keeps it even after error 1205
             if self._world.lock_error:
                 self.close()
@@ -107,6 +119,10 @@ class FakeDatabase(Database):
             "SHOW MASTER STATUS": ("binlog.000001", 1234, "", ""),
         }
         return [answers[statement]] if statement in answers else []
+
+    def answer_by(self, until_ms: int) -> None:
+        """Note it."""
+        self._world.answer_by_ms = until_ms
 
     def close(self) -> None:
         """End the session."""
@@ -129,7 +145,10 @@ def world() -> World:
 @pytest.fixture
 def hold(config: Config, world: World) -> Hold:
     """Return a hold whose pre-flight has passed."""
+    return _prepared(config, world)
 
+
+def _prepared(config: Config, world: World) -> Hold:
     class PassedPreflight(Preflight):
         def run(self) -> None:
             self.volumes = ("vol-0123456789abcdef0",)
@@ -219,9 +238,61 @@ def test_late_lock_freezes_nothing(hold: Hold, world: World) -> None:
     assert not any(step.startswith("freeze") for step in world.history)
 
 
-@pytest.mark.parametrize("report", [None, ThawReport("commanded", intact=False, held_ms=7)])
+@pytest.mark.parametrize("lock_takes_ms", [0, 150])
+def test_budget_counts_from_when_the_lock_was_asked_for(
+    config: Config, world: World, lock_takes_ms: int
+) -> None:
+    """While the lock is waited for writers stall too; the wait itself is told as it was."""
+    hold = _prepared(config, world)
+    world.lock_takes_ms = lock_takes_ms
+    asked_at_ms = monotonic_ms()
+    held = hold.quiesce(RUN, _later())
+    assert isinstance(held, QuiesceHeld)
+    assert 0 <= held.locked_at_ms - asked_at_ms < 100
+    assert lock_takes_ms <= held.lock_wait_ms < lock_takes_ms + 100
+    assert 0 <= world.answer_by_ms - config.budget_ms - asked_at_ms < 100
+    assert hold.release(RUN).locked_ms < 100
+
+
+def test_lock_that_took_the_budget_freezes_nothing(config: Config, world: World) -> None:
+    """An agent that was stopped while it locked does not begin another full budget."""
+    hold = _prepared(replace(config, budget_ms=100), world)
+    world.lock_takes_ms = 150
+    failed = hold.quiesce(RUN, _later())
+    assert isinstance(failed, Failed)
+    assert failed.code is RefusalCode.FREEZE_FAILED
+    assert not world.locked
+    assert not any(step.startswith("freeze") for step in world.history)
+
+
+def test_lock_waits_until_little_is_left_to_write(hold: Hold, world: World) -> None:
+    """What was dirtied since the pre-flight is written before the lock, as often as it takes."""
+    world.sync_ms = [900, QUIET_MS, QUIET_MS - 1]
+    assert isinstance(hold.quiesce(RUN, _later()), QuiesceHeld)
+    assert world.history[:3] == ["sync"] * 3
+    assert world.history.count("sync") == 3
+
+
+def test_busy_disk_locks_nothing(hold: Hold, world: World) -> None:
+    """When it does not become quiet within the conductor's patience, nobody is held."""
+    world.sync_ms = [QUIET_MS]
+    failed = hold.quiesce(RUN, monotonic_ms() + QUIET_MS)
+    assert isinstance(failed, Failed)
+    assert failed.code is RefusalCode.PREFLIGHT_FAILED
+    assert "syncfs" in failed.detail
+    assert FTWRL not in world.history
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        None,
+        ThawReport("commanded", intact=False, held_ms=7),
+        ThawReport("deadline", intact=True, held_ms=7),
+    ],
+)
 def test_doubtful_thaw_is_not_intact(hold: Hold, world: World, report: ThawReport | None) -> None:
-    """A freezer that is silent, or found it thawed, never makes a consistent backup."""
+    """A freezer that is silent, found it thawed, or did it unasked, makes nothing consistent."""
     hold.quiesce(RUN, _later())
     world.thaw_report = report
     assert not hold.release(RUN).intact

@@ -102,7 +102,7 @@ class NotedHold(Hold):
 class Rig:
     """A running loop, its queue's two ends and its log."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, started: bool = True) -> None:
         self.hold = NotedHold()
         self.replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         self.deleted: list[str] = []
@@ -110,7 +110,8 @@ class Rig:
         host = Host(TARGET, BUDGET_MS, Lock.FTWRL, freeze=True, max_clock_skew_ms=2000)
         self.loop = Loop(host, self.hold, self, Log(self.log), monotonic_ms)
         self.thread = threading.Thread(target=self.loop.run)
-        self.thread.start()
+        if started:
+            self.thread.start()
 
     def send(self, reply: Reply) -> None:
         """Take a reply of the agent."""
@@ -222,6 +223,19 @@ def test_stop_releases_first(rig: Rig) -> None:
     assert thawed.reason is ThawReason.SHUTDOWN
 
 
+def test_nothing_begins_after_a_stop() -> None:
+    """A command right behind the signal is left on the queue, for the next agent."""
+    rig = Rig(started=False)
+    rig.loop.deliver(Shutdown())
+    rig.command(Prepare)
+    rig.thread.start()
+    rig.stop()
+    assert not rig.hold.connected
+    assert "preflight" not in rig.events()
+    assert rig.replies.empty()
+    assert rig.deleted == []
+
+
 @pytest.mark.parametrize("how", ["thaw", "shutdown"])
 def test_patient_preflight_can_be_ended(rig: Rig, how: str) -> None:
     """Waiting for a quiet moment ends when nobody wants it any more."""
@@ -247,6 +261,7 @@ def test_commands_are_deleted_after_the_thaw(rig: Rig) -> None:
     assert _eventually(lambda: len(rig.deleted) == 1)
     rig.command(Freeze)
     assert isinstance(rig.reply(), Frozen)
+    time.sleep(0.1)
     assert len(rig.deleted) == 1
     rig.command(Thaw)
     rig.reply()

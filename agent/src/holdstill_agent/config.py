@@ -35,7 +35,6 @@ class Config:
     commands_url: str
     replies_url: str
     region: str
-    state_dir: str
     mounts: tuple[MountConfig, ...]
     option_file: str
     lock: Lock
@@ -72,13 +71,13 @@ def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -
         commands_url=top.text("commands_url", _QUEUE_URL, "the https:// URL of an SQS queue"),
         replies_url=top.text("replies_url", _QUEUE_URL, "the https:// URL of an SQS queue"),
         region=_region(top, environ),
-        state_dir=top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill"),
         mounts=_mounts(top),
         option_file=mysql.text(
             "option_file", _ABSOLUTE, absolute, "/" if lock is Lock.NONE else None
         ),
         lock=lock,
-        lock_wait_timeout_s=int(mysql.seconds("lock_wait_timeout_s", 1, 60, 2)),
+        # All writers stall meanwhile, and the conductor waits for 15 s in all.
+        lock_wait_timeout_s=int(mysql.seconds("lock_wait_timeout_s", 1, 5, 2)),
         freeze=freeze.flag("enabled", default=True),
         budget_ms=int(freeze.seconds("budget_s", 0.1, 60, 10) * 1000),
         run_dir=freeze.text("run_dir", _ABSOLUTE, absolute, "/run/holdstill"),

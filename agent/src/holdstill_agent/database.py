@@ -13,11 +13,19 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.errors import LockFailedError, LockTimeoutError
 
 _LOCK_WAIT_TIMEOUT = 1205
 _ANSWER_WITHIN_S = 5
+_LEAST_WAIT_S = 0.1
 _SESSION_LIVES_S = 3600  # a server may be configured to end idle sessions after seconds
+
+# Beyond its own errors PyMySQL lets through what its option file makes it stumble over:
+# RuntimeError where the account's plugin is caching_sha2_password and the line neither a socket
+# nor TLS (it then wants the package cryptography), ValueError for a port that is no number, or
+# for bytes that are not UTF-8.
+_CONNECT_ERRORS = (pymysql.MySQLError, OSError, configparser.Error, RuntimeError, ValueError)
 
 
 class Database:
@@ -45,7 +53,7 @@ class Database:
                 read_timeout=lock_wait_timeout_s + _ANSWER_WITHIN_S,
                 write_timeout=_ANSWER_WITHIN_S,
             )
-        except (pymysql.MySQLError, OSError, configparser.Error) as error:
+        except _CONNECT_ERRORS as error:
             raise LockFailedError(f"cannot connect as {option_file} says: {error}") from error
         database = cls(connection)
         # The servers' own lock_wait_timeout is a day (MariaDB) or a year (MySQL).
@@ -75,6 +83,16 @@ class Database:
             self.close()
             raise LockFailedError(f"{statement}: no row")
         return rows[0]
+
+    def answer_by(self, until_ms: int) -> None:
+        """Give up on an answer once `until_ms` has passed: the session is closed then.
+
+        The server notices that only when it has done with the statement; the lock ends then.
+        PyMySQL has no call for it, but looks at this attribute before it reads each packet.
+        """
+        left_s = (until_ms - monotonic_ms()) / 1000
+        connection: Any = self._connection
+        connection._read_timeout = max(_LEAST_WAIT_S, left_s)  # noqa: SLF001
 
     def is_same_session(self) -> bool:
         """Return whether this still is the session that connected, and so held its lock."""

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,7 @@ from holdstill_agent.errors import (
 
 _READY_WITHIN_MS = 10_000  # spawning takes 0.1 s, and on a starved host ten times that
 _GONE_WITHIN_S = 5.0
+_ASK_AGAIN_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,22 @@ class Freezer:
         """Return the line's descriptor: readable, while frozen, when the hold is lost."""
         return self._line.fileno()
 
-    def sync(self, until_ms: int) -> int:
-        """Write the filesystems' dirty pages; return how long that took, in milliseconds."""
+    def sync(self, until_ms: int, is_wanted: Callable[[], bool] = lambda: True) -> int:
+        """Write the filesystems' dirty pages; return how long that took, in milliseconds.
+
+        CheckFailedError at `until_ms`, or a second after `is_wanted` became false.
+        """
         self._ask("sync")
-        match self._answer(until_ms):
+        while not (answer := self._answer(min(until_ms, monotonic_ms() + _ASK_AGAIN_MS))):
+            if monotonic_ms() >= until_ms:
+                raise CheckFailedError("syncfs: it takes too long")
+            if not is_wanted():
+                raise CheckFailedError("no longer wanted")
+        match answer:
             case ["synced", took_us]:
                 return int(took_us) // 1000
             case other:
-                raise CheckFailedError(f"syncfs: {' '.join(other) or 'it takes too long'}")
+                raise CheckFailedError(f"syncfs: {' '.join(other)}")
 
     def freeze(self, run_id: str, until_ms: int) -> int:
         """Freeze all mounts; return how long that took, in microseconds."""
@@ -148,11 +158,12 @@ class Freezer:
 
 def _connect(path: str) -> tuple[socket.socket, None]:
     line = socket.socket(socket.AF_UNIX)
+    line.settimeout(_READY_WITHIN_MS / 1000)
     try:
         line.connect(path)
     except OSError as error:
         line.close()
-        raise FreezerUnavailableError(f"{path}: {error.strerror}") from error
+        raise FreezerUnavailableError(f"{path}: {error}") from error
     return line, None
 
 

@@ -6,7 +6,9 @@ from holdstill_agent import clock
 from holdstill_agent.config import Config
 from holdstill_agent.database import Database
 from holdstill_agent.errors import (
+    CheckFailedError,
     ExpiredError,
+    FreezeFailedError,
     FreezerUnavailableError,
     HostError,
     LockFailedError,
@@ -14,7 +16,7 @@ from holdstill_agent.errors import (
 from holdstill_agent.freezer import Freezer, ThawReport
 from holdstill_agent.locks import STRATEGIES
 from holdstill_agent.position import read_position
-from holdstill_agent.preflight import Pause, Preflight
+from holdstill_agent.preflight import QUIET_MS, Pause, Preflight
 from holdstill_protocol.host_model import (
     Failed,
     HoldLost,
@@ -25,6 +27,8 @@ from holdstill_protocol.host_model import (
 from holdstill_protocol.messages import ThawReason
 
 _THAW_WITHIN_MS = 1000  # it takes 0.2; then the lock is given back anyway, and the line closed
+
+_UNLOCK_WITHIN_MS = 5000  # then the session is closed, which unlocks too
 
 _LOCK_OUTLIVES_S = 1  # the budget, where only the server can end the lock of a stopped agent
 
@@ -66,8 +70,8 @@ class Hold:
             return Failed(run_id, error.code, str(error))
 
     def _quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld:
-        if self._freezer:  # what was dirtied since the pre-flight would make the freeze slow
-            self._freezer.sync(expires_at_ms)
+        if self._freezer:
+            _settle(self._freezer, expires_at_ms)
         position = None
         asked_at_ms = self._locked_at_ms = clock.monotonic_ms()
         if self._database and self._strategy:
@@ -75,21 +79,25 @@ class Hold:
             for statement in self._strategy.ease:
                 self._database.execute(statement)
             asked_at_ms = clock.monotonic_ms()
+            # The server's own lock_wait_timeout comes first, and says what it waited for.
+            lock_wait_ms = self._config.lock_wait_timeout_s * 1000
+            self._database.answer_by(asked_at_ms + lock_wait_ms + self._config.budget_ms)
             for statement in self._strategy.take:
                 self._database.execute(statement)
             self._locked_at_ms = clock.monotonic_ms()
+            self._database.answer_by(asked_at_ms + self._config.budget_ms)
             position = read_position(self._database)
-        if clock.monotonic_ms() >= expires_at_ms:
+        # Writers stall from the moment the lock is asked for: from there the budget counts.
+        until_ms = asked_at_ms + self._config.budget_ms
+        now_ms = clock.monotonic_ms()
+        if now_ms >= expires_at_ms:
             raise ExpiredError("the lock came too late: the conductor has given up waiting")
-        freeze_us = 0
-        if self._freezer:
-            until_ms = self._locked_at_ms + self._config.budget_ms
-            freeze_us = self._freezer.freeze(run_id, until_ms)
+        if now_ms >= until_ms:
+            raise FreezeFailedError("the lock came too late: it took all of freeze.budget_s")
+        freeze_us = self._freezer.freeze(run_id, until_ms) if self._freezer else 0
         self._frozen_at_ms = clock.monotonic_ms()
         lock_wait_ms = self._locked_at_ms - asked_at_ms
-        return QuiesceHeld(
-            run_id, self._locked_at_ms, lock_wait_ms, round(freeze_us / 1000), position
-        )
+        return QuiesceHeld(run_id, asked_at_ms, lock_wait_ms, round(freeze_us / 1000), position)
 
     def release(self, run_id: str) -> Released:
         """Thaw, unlock, prove, disconnect. Nothing here can keep the lock."""
@@ -97,7 +105,9 @@ class Hold:
         held_ms = report.held_ms if report else clock.monotonic_ms() - self._frozen_at_ms
         same_session = self._unlock()
         locked_ms = clock.monotonic_ms() - self._locked_at_ms
-        intact = same_session and (report is not None and report.intact)
+        # One that thawed by itself did so before it was told to: something came in between.
+        thawed_when_told = report is not None and report.intact and report.reason == "commanded"
+        intact = same_session and thawed_when_told
         self.disconnect()
         return Released(run_id, intact, held_ms, locked_ms)
 
@@ -117,6 +127,7 @@ class Hold:
         """
         if self._database is None or self._strategy is None:
             return True
+        self._database.answer_by(clock.monotonic_ms() + _UNLOCK_WITHIN_MS)
         try:
             self._database.execute(self._strategy.give_back)
         except LockFailedError:
@@ -153,3 +164,12 @@ class Hold:
     def _end(self, freezer: Freezer | None) -> None:
         if freezer:
             self._ended.append(freezer)
+
+
+def _settle(freezer: Freezer, expires_at_ms: int) -> None:
+    """Write what was dirtied since the pre-flight: a freeze would do it under the lock."""
+    while (took_ms := freezer.sync(expires_at_ms)) >= QUIET_MS:
+        if clock.monotonic_ms() + took_ms >= expires_at_ms:
+            raise CheckFailedError(
+                f"quiet: syncfs takes {took_ms} ms again since the pre-flight; nothing was locked"
+            )

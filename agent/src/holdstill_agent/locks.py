@@ -1,7 +1,8 @@
 """How the database is locked, by strategy: what may be slow, what holds writers, what lets go.
 
 LOCAL (NO_WRITE_TO_BINLOG): nothing of this is for a replica. Each statement waits for at most the
-session's lock_wait_timeout.
+session's lock_wait_timeout, and so do those that come after it: on MySQL, FLUSH TABLES waits for
+the queries that run on a table, and new ones on that table wait behind it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from holdstill_protocol.messages import Lock
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """`ease` holds nobody and makes `take` short; `take` holds the writers until `give_back`."""
+    """`ease` makes `take` short; `take` holds the writers until `give_back`.
+
+    `ease` holds nobody by itself: but on MySQL, behind a long query, whoever wants its tables.
+    """
 
     ease: tuple[str, ...]
     take: tuple[str, ...]

@@ -112,8 +112,6 @@ class Loop:
         return self._results.popleft() if self._results else None
 
     def _feed(self, event: Event) -> None:
-        if isinstance(event, Shutdown):
-            self._stopping = True
         self._host, effects = step(self._host, event)
         for effect in effects:
             self._perform(effect)
@@ -174,12 +172,14 @@ class Loop:
     # --- messages
 
     def _empty_inbox(self) -> None:
-        while True:
+        """Take what arrived. What is behind a shutdown stays on the queue, for the next agent."""
+        while not self._stopping:
             try:
                 delivery = self._inbox.get_nowait()
             except Empty:
                 return
             if isinstance(delivery, Shutdown):
+                self._stopping = True
                 self._arrived.append(delivery)
             else:
                 self._take(delivery)

@@ -1,4 +1,7 @@
-"""Which mount holds a path, by /proc/self/mountinfo alone: it asks no permission on the path."""
+"""Which mount holds a path, by /proc/self/mountinfo alone: it asks no permission on the path.
+
+The freezer has a reader of its own: it imports nothing of the agent, nor the agent of it.
+"""
 
 import os
 from dataclasses import dataclass
@@ -18,13 +21,15 @@ class Mounts:
     """The mounts of this process's namespace, at one moment."""
 
     def __init__(self, mountinfo: str) -> None:
-        self._mounts = [_mount(line) for line in mountinfo.splitlines()]
+        self._mounts = [_mount(line) for line in mountinfo.split("\n") if line]
 
     @classmethod
     def now(cls) -> Self:
         """Read them; elsewhere than on Linux, where nothing can be frozen, there is only one."""
         mountinfo = Path("/proc/self/mountinfo")
-        return cls(mountinfo.read_text() if mountinfo.exists() else "1 0 0:0 / / rw - none")
+        if not mountinfo.exists():
+            return cls("1 0 0:0 / / rw - none")
+        return cls(os.fsdecode(mountinfo.read_bytes()))  # a path need not be UTF-8
 
     def holding(self, path: str) -> Mount:
         """Return the mount that holds a path, symbolic links followed as far as permitted."""

@@ -1,5 +1,6 @@
 """Everything that may be slow or refused, before anything is held; each check by its name."""
 
+import os
 from collections.abc import Callable
 
 from holdstill_agent.clock import monotonic_ms
@@ -17,6 +18,12 @@ QUIET_MS = 200
 """A freeze writes what is dirty while it holds all writers: 200 ms of it is the most we ask for."""
 
 _AGAIN_AFTER_S = 0.25
+
+# SHOW leaves out what a server does not know, where SELECT @@name would fail.
+_WHERE_IT_WRITES = """SHOW GLOBAL VARIABLES WHERE Variable_name IN (
+    'datadir', 'log_bin_basename', 'relay_log_basename', 'innodb_log_group_home_dir',
+    'innodb_data_home_dir', 'innodb_undo_directory', 'innodb_doublewrite_dir', 'aria_log_dir_path'
+)"""
 
 Pause = Callable[[float], bool]
 """Waits that many seconds; returns whether the pre-flight is still wanted."""
@@ -78,7 +85,7 @@ class Preflight:
         return ", ".join(self.volumes)
 
     def _own_files(self) -> str:
-        for path in (self._config.state_dir, self._config.run_dir, str(self._config.path)):
+        for path in (self._config.run_dir, str(self._config.path)):
             if self._is_held(path):
                 raise CheckFailedError(f"{path} is on a filesystem that is to be frozen: move it")
         return "none on a filesystem that is to be frozen"
@@ -109,13 +116,14 @@ class Preflight:
         """Whatever the database writes must be on the mounts, or the copy is of half of it."""
         if self.database is None or self.code:
             return None
-        datadir, redo, binlog = self.database.row(
-            "SELECT @@datadir, @@innodb_log_group_home_dir, @@log_bin_basename"
-        )
-        for file in (datadir, redo, binlog):
-            path = f"{datadir}/{file}" if file and not file.startswith("/") else file
-            if path and not self._is_held(path):
-                raise CheckFailedError(f"{path} is on none of [[mounts]]: add its mount")
+        places = dict(self.database.execute(_WHERE_IT_WRITES))
+        datadir = places["datadir"]
+        for variable, place in places.items():
+            path = os.path.join(datadir, place)  # noqa: PTH118 - as the server joins them
+            if place and not self._is_held(path):
+                raise CheckFailedError(
+                    f"{variable}: {path} is on none of [[mounts]]: add its mount"
+                )
         return f"{datadir} and the logs are on the mounts"
 
     def _is_held(self, path: str) -> bool:
@@ -126,9 +134,12 @@ class Preflight:
         if self.freezer is None or self.code:
             return None
         give_up_at_ms = min(self._until_ms, monotonic_ms() + self._config.quiet_patience_ms)
-        while (took_ms := self.freezer.sync(self._until_ms)) >= QUIET_MS:
+        while (took_ms := self.freezer.sync(self._until_ms, self._is_wanted)) >= QUIET_MS:
             if monotonic_ms() >= give_up_at_ms:
                 raise CheckFailedError(f"syncfs still takes {took_ms} ms: too much is written")
             if not self._pause(_AGAIN_AFTER_S):
                 raise CheckFailedError("no longer wanted")
         return f"syncfs took {took_ms} ms"
+
+    def _is_wanted(self) -> bool:
+        return self._pause(0)

@@ -43,7 +43,7 @@ def _recover(config: Path) -> int:
         settings = read_settings(config)
         kernel.require_privilege()
         marker = Marker.acquire(settings.run_dir)
-        thawed = marker.recover(kernel.RcuExpedited(wanted=True))
+        thawed = marker.recover()
     except (FreezerError, OSError) as error:
         _log("not-recovered", error)
         return 1
@@ -57,14 +57,14 @@ def _serve(config: Path, line: socket.socket) -> int:
         settings = read_settings(config)
         kernel.require_privilege()
         marker = Marker.acquire(settings.run_dir)
-        marker.recover(kernel.RcuExpedited(wanted=True))
+        marker.recover()  # before RcuExpedited looks whether it is on
         rcu = kernel.RcuExpedited(wanted=settings.rcu_expedited)
         mounts = open_mounts(settings.mounts, settings.run_dir)
     except FreezerError as error:
-        line.sendall(f"refused {error.code} {error}\n".encode())
+        line.sendall(f"refused {error.code} {error}\n".encode(errors="replace"))
         return 1
     except OSError as error:
-        line.sendall(f"refused unavailable {error}\n".encode())
+        line.sendall(f"refused unavailable {error}\n".encode(errors="replace"))
         return 1
     shared = Shared(mounts, marker, rcu, settings.budget_ms)
     guard = fork_guard(line, shared)

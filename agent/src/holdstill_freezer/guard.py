@@ -21,7 +21,7 @@ from holdstill_freezer.mounts import Mount
 GRACE_MS = 250
 """What the freezer has beyond its deadline, before the guard thaws in its place."""
 
-_ARM, _FROZEN, _DISARM = b"A", b"F", b"D"
+_ARM, _BEGIN, _REFUSED, _FROZEN, _DISARM = b"ABRFD"
 _RETRY_S = 0.1
 _RETRIES = 600  # then the marker stays for --recover: only a broken device refuses for a minute
 
@@ -45,7 +45,15 @@ class Guard:
 
     def arm(self) -> None:
         """Say that a freeze begins, RCU expedited. BrokenPipeError if the guard is dead."""
-        os.write(self._pipe, _ARM)
+        os.write(self._pipe, bytes([_ARM]))
+
+    def begin(self) -> None:
+        """Say that the next mount's FIFREEZE begins. BrokenPipeError if the guard is dead."""
+        os.write(self._pipe, bytes([_BEGIN]))
+
+    def refused(self) -> None:
+        """Say that the mount begun last was not frozen, not by us at least."""
+        self._tell(_REFUSED)
 
     def frozen(self) -> None:
         """Say that the freeze is held, and RCU as it was. A dead guard cannot be helped now."""
@@ -60,9 +68,9 @@ class Guard:
         os.close(self._pipe)
         os.waitpid(self._pid, 0)
 
-    def _tell(self, tidings: bytes) -> None:
+    def _tell(self, tiding: int) -> None:
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe, tidings)
+            os.write(self._pipe, bytes([tiding]))
 
 
 def fork_guard(line: socket.socket, shared: Shared) -> Guard:
@@ -83,29 +91,59 @@ def fork_guard(line: socket.socket, shared: Shared) -> Guard:
     return Guard(pid, writer)
 
 
+class _Watched:
+    """What the guard knows of the freezer, by its tidings; and what it is to thaw, and when."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._mounts = shared.mounts
+        self._budget_ms = shared.budget_ms
+        self._begun = 0
+        self.expedited = False
+        self.left: tuple[Mount, ...] = ()
+        self.thaw_at = math.inf
+
+    @property
+    def armed(self) -> bool:
+        """Whether the freezer may hold something."""
+        return self.thaw_at != math.inf
+
+    def hear(self, tiding: int) -> None:
+        """Take one tiding. Only a mount whose FIFREEZE was begun can be ours to thaw."""
+        if tiding == _ARM:
+            self.expedited = True
+            self.thaw_at = time.monotonic() + (self._budget_ms + GRACE_MS) / 1000
+        elif tiding == _BEGIN:
+            self.left = (self._mounts[self._begun], *self.left)
+            self._begun += 1
+        elif tiding == _REFUSED:
+            refused = self._mounts[self._begun - 1]
+            self.left = tuple(mount for mount in self.left if mount is not refused)
+        elif tiding == _FROZEN:
+            self.expedited = False
+        elif tiding == _DISARM:
+            self.expedited, self.left, self.thaw_at = False, (), math.inf
+
+
 def _watch(pipe: int, shared: Shared) -> None:
     """Thaw at the deadline while the freezer lives, and when it dies with a freeze held."""
     poller = select.poll()
     poller.register(pipe, select.POLLIN)
-    told, left, thaw_at = _DISARM, shared.mounts, math.inf
+    watched = _Watched(shared)
     while True:
-        wait_ms = None if thaw_at == math.inf else max(0.0, thaw_at - time.monotonic()) * 1000
-        if not poller.poll(wait_ms):
-            left = _thaw(left)  # queues behind a FIFREEZE that hangs, and follows it at once
-            thaw_at = time.monotonic() + GRACE_MS / 1000
+        left_s = max(0.0, watched.thaw_at - time.monotonic())
+        if not poller.poll(left_s * 1000 if watched.armed else None):
+            # Queues behind a FIFREEZE that hangs, and follows it at once.
+            watched.left = _thaw(watched.left)
+            watched.thaw_at = time.monotonic() + GRACE_MS / 1000
         elif tidings := os.read(pipe, 16):
-            told = tidings[-1:]
-            if told == _DISARM:
-                thaw_at = math.inf
-            elif tidings.startswith(_ARM):
-                left = tuple(reversed(shared.mounts))
-                thaw_at = time.monotonic() + (shared.budget_ms + GRACE_MS) / 1000
+            for tiding in tidings:
+                watched.hear(tiding)
         else:
             break
-    if told == _ARM:
+    if watched.expedited:
         shared.rcu.put_back()
-    if told != _DISARM:
-        _thaw_to_the_end(left, shared.marker)
+    if watched.armed:
+        _thaw_to_the_end(watched.left, shared.marker)
 
 
 def _thaw_to_the_end(left: tuple[Mount, ...], marker: Marker) -> None:

@@ -1,5 +1,7 @@
 """Whose freeze it is: a file in run_dir, written before the freeze and emptied after the thaw.
 
+It names the mounts, and of each whether its FIFREEZE was begun: any other is not ours to thaw.
+
 Freezer and guard hold a flock on it, through one shared descriptor. So whoever gets the lock and
 finds the file not empty knows that its freezer is dead, and that the freeze, if any, was ours.
 """
@@ -18,7 +20,9 @@ from holdstill_freezer.settings import require_only_ours
 _NAME = "freeze"
 _WAIT_S = 2.0  # a freezer whose line has ended is gone within milliseconds, its guard too
 _MAX_BYTES = 65_536
-_RCU_ON, _RCU_OFF = b"rcu 1\n", b"rcu 0\n"  # equally long: one is written over the other
+# Equally long: one is written over the other, which needs no space on the disk.
+_RCU_ON, _RCU_OFF = b"rcu 1\n", b"rcu 0\n"
+_BEGUN, _NOT_BEGUN = b"1", b"0"
 
 
 class Marker:
@@ -26,6 +30,7 @@ class Marker:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._places: tuple[int, ...] = ()
 
     @classmethod
     def acquire(cls, run_dir: str) -> Self:
@@ -47,10 +52,23 @@ class Marker:
                 return cls(descriptor)
 
     def write(self, run: str, mounts: Iterable[Mount], *, rcu: bool) -> None:
-        """Say that these are about to be frozen for the run, and that RCU may be expedited."""
-        lines = [f"run {run}", *(f"mount {mount.device} {mount.path}" for mount in mounts)]
-        head = _RCU_ON if rcu else _RCU_OFF
-        os.pwrite(self._descriptor, head + "\n".join(lines).encode() + b"\n", 0)
+        """Name what is to be frozen for the run, none begun; RCU may be expedited from now on."""
+        text = (_RCU_ON if rcu else _RCU_OFF) + f"run {run}\n".encode()
+        places = []
+        for mount in mounts:
+            text += b"mount "
+            places.append(len(text))
+            text += _NOT_BEGUN + f" {mount.device} {mount.path}\n".encode()
+        self._places = tuple(places)
+        os.pwrite(self._descriptor, text, 0)
+
+    def begin(self, index: int) -> None:
+        """Say that the FIFREEZE of this mount begins."""
+        os.pwrite(self._descriptor, _BEGUN, self._places[index])
+
+    def refused(self, index: int) -> None:
+        """Say that this mount was not frozen, not by us at least."""
+        os.pwrite(self._descriptor, _NOT_BEGUN, self._places[index])
 
     def rcu_is_back(self) -> None:
         """Say that RCU is as it was."""
@@ -60,7 +78,7 @@ class Marker:
         """Say that nothing is held."""
         os.ftruncate(self._descriptor, 0)
 
-    def recover(self, rcu: kernel.RcuExpedited) -> list[str]:
+    def recover(self) -> list[str]:
         """Thaw what a dead freezer left, and nothing else; return the paths that were frozen.
 
         A mount that is gone, or is another filesystem now, raises UnfitMountError: what was
@@ -68,14 +86,12 @@ class Marker:
         """
         lines = os.pread(self._descriptor, _MAX_BYTES, 0).decode().splitlines()
         if lines and lines[0] == _RCU_ON.decode().strip():
-            rcu.put_back()
+            kernel.end_rcu_expedited()
         thawed = []
         for line in reversed(lines):
-            kind, _, rest = line.partition(" ")
-            if kind == "mount":
-                device, _, path = rest.partition(" ")
-                if _thaw_again(path, device):
-                    thawed.append(path)
+            match line.split(" ", 3):
+                case ["mount", "1", device, path]:
+                    thawed += [path] if _thaw_again(path, device) else []
         self.clear()
         return thawed
 

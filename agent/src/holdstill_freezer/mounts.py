@@ -90,8 +90,10 @@ def _row_of(descriptor: int, rows: Mapping[int, _Row]) -> _Row:
 
 
 def _mountinfo() -> dict[int, _Row]:
+    """Read it. The agent has a reader of its own: neither package imports the other."""
     rows = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+    text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())  # a path need not be UTF-8
+    for line in text.rstrip("\n").split("\n"):
         place, _, kind = line.partition(" - ")
         mount_id, _, device, root, point, *_ = place.split(" ")
         rows[int(mount_id)] = _Row(
@@ -101,7 +103,7 @@ def _mountinfo() -> dict[int, _Row]:
 
 
 def _swap_files() -> list[str]:
-    lines = Path("/proc/swaps").read_text().splitlines()[1:]
+    lines = os.fsdecode(Path("/proc/swaps").read_bytes()).rstrip("\n").split("\n")[1:]
     fields = [line.split() for line in lines]
     return [_unescape(name) for name, kind, *_ in fields if kind == "file"]
 

@@ -127,12 +127,16 @@ class Session:
         """Freeze in order; return what went wrong, as `CODE DETAIL`."""
         self._rcu.on()
         try:
-            for mount in self._mounts:
+            for index, mount in enumerate(self._mounts):
                 if time.monotonic_ns() >= self._deadline_ns:
                     return "freeze-failed no time was left for the next mount"
+                self._marker.begin(index)
+                self._guard.begin()
                 kernel.freeze(mount.descriptor)
                 self._frozen.append(mount)
         except OSError as error:
+            self._guard.refused()
+            self._marker.refused(index)
             if error.errno == errno.EBUSY:  # somebody else's freeze: not ours to thaw
                 return f"already-frozen {mount.path} was frozen by somebody else"
             return f"freeze-failed {mount.path}: {error.strerror}"

@@ -110,7 +110,8 @@ class PreflightPassed:
 
 @dataclass(frozen=True, slots=True)
 class QuiesceHeld:
-    """Lock and freeze are held since `locked_at_ms`."""
+    """Lock and freeze are held. The budget counts from `locked_at_ms`, when the lock was asked
+    for: writers wait from then on."""
 
     run_id: str
     locked_at_ms: int
@@ -175,7 +176,7 @@ class Quiesce:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Thaw, prove that the lock was held to the end, unlock, disconnect."""
+    """Thaw, unlock, prove that the lock was held until then, disconnect."""
 
     run_id: str
     reason: ThawReason
