@@ -42,7 +42,7 @@ def handler(event: Mapping[str, object], context: "LambdaContext") -> None:
         queues=SqsHostQueues(
             clients.commands(), clients.replies(), request.commands_url, request.replies_url
         ),
-        ec2=Ec2(clients.ec2(), clients.window),
+        ec2=Ec2(clients.ec2(), clients.ec2_once(), clients.window),
         runs=RunsTable(clients.dynamodb(), settings.table),
         leases=LeasesTable(clients.dynamodb(), settings.table),
         measures=EmfMeasures(settings.service, settings.namespace),

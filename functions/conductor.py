@@ -38,6 +38,7 @@ from holdstill_protocol.conductor_model import (
     Evidence,
     Freezing,
     Ignored,
+    New,
     Plan,
     Planned,
     PlanRefused,
@@ -118,7 +119,7 @@ class Conductor:
                 self._listen()
                 self._drive(Tick(self._now_ms()))
         finally:
-            if isinstance(self._attempt.phase, Freezing | Calling):  # a bug: give the host back
+            if not isinstance(self._attempt.phase, New | Ended):  # a bug: give the host back
                 self._send(Send(CommandType.THAW, self._attempt.seq + 1, 0))
             self._journal.write()
         self._settle()

@@ -7,6 +7,7 @@ from typing import Final
 from functions.domain import tags
 from functions.domain.errors import PlanRefusedError, TableError
 from functions.domain.requests import BackupRequest
+from functions.domain.verdict import best
 from functions.domain.volumes import AttachedVolume, cover, wait_before
 from functions.ports import Window, World
 from holdstill_protocol.messages import Prepared
@@ -33,6 +34,10 @@ class Planner:
 
     def plan(self, run_id: str, prepared: Prepared) -> Window:
         """Return the window of an attempt; raise PlanRefusedError or an AwsError."""
+        if best(prepared) is None:
+            raise PlanRefusedError(
+                "the host holds neither lock nor freeze: set one in its agent.toml"
+            )
         ec2 = self.world.ec2
         timeout_s = self._timeout_s(prepared)
         attached = ec2.attached(self.request.instance)

@@ -8,7 +8,7 @@ from typing import Final
 from functions.aftermath import Aftermath
 from functions.conductor import Conducted, Conductor
 from functions.domain.attempts import Enough, next_attempt
-from functions.domain.errors import PlanRefusedError, RunFailedError
+from functions.domain.errors import PlanRefusedError, RunFailedError, TableError
 from functions.domain.requests import BackupRequest
 from functions.domain.runs import AttemptRecord, EndedRun, OpenRun
 from functions.domain.verdict import judge
@@ -20,13 +20,29 @@ from holdstill_protocol.conductor_model import Attempt, Patience
 RESERVE_MS: Final = 30_000
 """Kept of the function's time, after the last thaw, for verdict, record and lease."""
 
-RECORD_MS: Final = 10_000
-"""Kept of that for record and lease alone."""
+RECORD_MS: Final = 15_000
+"""Kept of that for record and lease, less what EC2 takes to answer the last time it is asked."""
 
 GRACE: Final = timedelta(minutes=1)
 """A run is dead when its function's time has been over for this long."""
 
 _CALL_SLACK_MS: Final = 1_000
+
+
+def patience_of(prepare_s: int, timeout_s: float) -> Patience:
+    """Return a run's patience: with a prepare as its policy has it, and with the snapshot call."""
+    return Patience(prepare_ms=prepare_s * 1000, call_ms=round(timeout_s * 1000) + _CALL_SLACK_MS)
+
+
+def longest_ms(patience: Patience) -> int:
+    """Return the longest that an attempt takes; without so much time none is begun again."""
+    return (
+        patience.prepare_ms
+        + PATIENCE_S * 1000
+        + patience.freeze_ms
+        + patience.call_ms
+        + patience.thaw_ms
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +86,7 @@ class Run:
 
     def _attempts(self, planner: Planner) -> tuple[tuple[AttemptRecord, ...], str | None]:
         """Return the attempts made, and what kept a failed run from another."""
-        patience = Patience(
-            prepare_ms=self.request.patience_s * 1000,
-            call_ms=round(self.timeout_s * 1000) + _CALL_SLACK_MS,
-        )
-        needed_ms = (
-            patience.prepare_ms
-            + PATIENCE_S * 1000
-            + patience.freeze_ms
-            + patience.call_ms
-            + patience.thaw_ms
-        )
+        patience = patience_of(self.request.patience_s, self.timeout_s)
         ends_by_ms = self.ends_at_ms - RESERVE_MS
         records: tuple[AttemptRecord, ...] = ()
         while True:
@@ -88,6 +94,10 @@ class Run:
                 planner.renew_lease()
             except PlanRefusedError:
                 return records, "lease-lost"
+            except TableError as error:
+                run = self.request.name
+                self.world.log.fault("lease-not-renewed", run=run, detail=str(error))
+                return records, "lease-not-renewed"
             began_ms = self._now_ms()
             run_id = self.request.run_id(len(records) + 1)
             attempt = Attempt(run_id, self.request.target, ends_by_ms, patience)
@@ -100,7 +110,7 @@ class Run:
                 limit=self.request.attempts,
                 last_ms=began_ms if called_ms is None else called_ms,
                 now_ms=self._now_ms(),
-                needed_ms=needed_ms,
+                needed_ms=longest_ms(patience),
                 ends_by_ms=ends_by_ms,
             )
             if isinstance(decision, Enough):

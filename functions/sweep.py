@@ -28,10 +28,11 @@ _settings = cache(lambda: SweepSettings.from_environment(os.environ))
 def handler(_event: Mapping[str, object], _context: "LambdaContext") -> None:
     """End every dead run and tell of it."""
     settings = _settings()
+    ec2 = clients.ec2()  # nothing is pressing here, so it asks with patience throughout
     Sweep(
         clock=SystemClock(),
         log=PowertoolsLog(logger),
-        ec2=Ec2(clients.ec2(), clients.window),
+        ec2=Ec2(ec2, ec2, clients.window),
         runs=RunsTable(clients.dynamodb(), settings.table),
         leases=LeasesTable(clients.dynamodb(), settings.table),
         measures=EmfMeasures(settings.service, settings.namespace),

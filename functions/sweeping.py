@@ -21,7 +21,8 @@ class Sweep:
     def sweep(self) -> None:
         """End every dead run; raise the first AwsError once all were tried.
 
-        A dead run's snapshots stay `unproven`: their ids go into its record, for whoever looks.
+        A dead run's snapshots keep the verdict they have, `unproven` where its conductor wrote
+        none: their ids go into its record, for whoever looks.
         """
         errors: list[AwsError] = []
         for run in self.runs.overdue(self.clock.wall()):

@@ -3,6 +3,8 @@
 The dependencies are copied from the environment that runs the synth, which was installed from
 hash-checked locks; they must be the versions of the Lambdas' own lock and pure Python, so that
 they run under the Lambdas' interpreter and processor as well. boto3 comes with the runtime.
+
+Where the Lambdas' own Python is found, their bytecode is in the asset too (`infra.bytecode`).
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from infra import bytecode
 from infra.errors import InfraError
 
 _PINNED: Final = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
@@ -42,10 +45,11 @@ def build_asset(root: Path) -> Asset:
     """
     files = dict(_sources(root)) | dict(_dependencies(root / "requirements" / "lambda.txt"))
     contents = {name: path.read_bytes() for name, path in sorted(files.items())}
-    digest = _digest(contents)
+    python = bytecode.runtime_python()
+    digest = _digest({**contents, "bytecode": bytecode.RUNTIME.encode() if python else b"none"})
     folder = root / "build" / "lambda" / digest
     if not folder.exists():
-        _write(folder, contents)
+        _write(folder, contents, python)
     return Asset(folder, digest)
 
 
@@ -91,7 +95,7 @@ def _digest(contents: Mapping[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
+def _write(folder: Path, contents: Mapping[str, bytes], python: str | None) -> None:
     """Write the folder as a whole or not at all: two synths may run at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
@@ -100,7 +104,10 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
             path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        draft.chmod(0o755)
+        if python:
+            bytecode.compile_folder(draft, python)
+        for path in (draft, *draft.rglob("*")):  # whatever the umask: Lambda has a user of its own
+            path.chmod(0o755 if path.is_dir() else 0o644)
         try:
             draft.rename(folder)
         except OSError:

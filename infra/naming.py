@@ -64,8 +64,11 @@ def replies_queue(target: str) -> str:
 
 
 def schedule(target: str) -> str:
-    """Return the name of the target's schedule."""
-    return f"{PREFIX}-{target}"
+    """Return the name of the target's schedule, at most 61 of Scheduler's 64 characters.
+
+    The fleet's number keeps it apart from the core's own: a target may be called `sweep`.
+    """
+    return f"{fleet_prefix(fleet_of(target))}-{target}"
 
 
 def pascal(target: str) -> str:

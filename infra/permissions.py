@@ -40,12 +40,6 @@ def document(statements: Sequence[Statement]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def trust(service: str) -> dict[str, Any]:
-    """Return who may assume a role: one AWS service, on behalf of this account alone."""
-    principal = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
-    return document([principal])
-
-
 def log(function: str) -> list[Statement]:
     """Let a function write into its own log group, which exists already."""
     streams = arn("logs", f"log-group:{naming.log_group(function)}:*")

@@ -38,6 +38,13 @@ def bench(options: argparse.Namespace) -> int:
     return run(options.workdir, ROOT / "build", rounds=options.rounds)
 
 
+def cold_start(options: argparse.Namespace) -> int:
+    """Measure the backup function's cold start against its AWS clients' alone."""
+    from lab.cold_start import measure as run  # noqa: PLC0415
+
+    return run(ROOT, ROOT / "build", runs=options.runs)
+
+
 def up(options: argparse.Namespace) -> int:
     """Start a Region and keep it until Ctrl-C."""
     with Region(options.workdir, real_disks=False if options.no_disks else None) as region:
@@ -109,8 +116,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser; each command is a function with its help as docstring."""
     root = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for run in (demo, bench, up, down, status, env):
+    for run in (demo, bench, cold_start, up, down, status, env):
         command = _add(commands, run)
+        if run is cold_start:
+            command.add_argument(
+                "--runs", type=int, default=15, help="starts of each side (default 15)"
+            )
+            continue
         command.add_argument(
             "--workdir",
             type=Path,
@@ -141,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
 def _add(commands: Any, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     text = run.__doc__ or ""
     command: argparse.ArgumentParser = commands.add_parser(
-        run.__name__, help=text, description=text
+        run.__name__.replace("_", "-"), help=text, description=text
     )
     command.set_defaults(run=run)
     return command

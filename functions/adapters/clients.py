@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PATIENT: Final = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 5}
 )
+ONCE: Final = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 1})
+"""For who repeats by himself, and has a deadline that five tries of 13 s would run over."""
+
 LISTENING: Final = Config(
     connect_timeout=3, read_timeout=25, retries={"mode": "standard", "total_max_attempts": 3}
 )
@@ -41,8 +44,15 @@ def _make(service: str, config: Config) -> Any:
 
 @cache
 def ec2() -> "EC2Client":
-    """Return the client for all of EC2 but the snapshot call."""
+    """Return the client for what may take its time, before anything is held."""
     client: EC2Client = _make("ec2", PATIENT)
+    return client
+
+
+@cache
+def ec2_once() -> "EC2Client":
+    """Return the client for what follows an attempt."""
+    client: EC2Client = _make("ec2", ONCE)
     return client
 
 

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from functions.adapters.unanswered import UNANSWERED
 from functions.adapters.window import Ec2Window
 from functions.domain import tags
 from functions.domain.errors import Ec2Error, SnapshotNotListedError
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ec2:
-    """`client` asks with retries; `window_client` makes one that asks once, within so many seconds.
+    """`client` asks what comes before a call, `after_client` what has become of it.
 
-    The timeout follows from the host's freeze budget, so each attempt has a client of its own.
+    `window_client` makes the call's own, which asks once, within so many seconds: the timeout
+    follows from the host's freeze budget, so each attempt has another.
     """
 
     client: "EC2Client"
+    after_client: "EC2Client"
     window_client: "Callable[[float], EC2Client]"
 
     def attached(self, instance: str) -> Sequence[AttachedVolume]:
@@ -74,7 +77,7 @@ class Ec2:
     def snapshots_of(self, run_ids: str) -> tuple[Snapshot, ...]:
         """Return the snapshots tagged with a run id; `*` is any characters. Raise Ec2Error."""
         with _raised():
-            pages = self.client.get_paginator("describe_snapshots").paginate(
+            pages = self.after_client.get_paginator("describe_snapshots").paginate(
                 OwnerIds=["self"], Filters=[{"Name": f"tag:{tags.RUN_ID}", "Values": [run_ids]}]
             )
             return tuple(
@@ -86,7 +89,7 @@ class Ec2:
     def tag_verdict(self, snapshots: Sequence[Snapshot], verdict: Verdict) -> None:
         """Set the verdict tag; raise SnapshotNotListedError, Ec2Error."""
         with _raised():
-            self.client.create_tags(
+            self.after_client.create_tags(
                 Resources=[snapshot.snapshot_id for snapshot in snapshots],
                 Tags=[{"Key": tags.VERDICT, "Value": verdict}],
             )
@@ -100,5 +103,5 @@ def _raised() -> Iterator[None]:
         if error.response.get("Error", {}).get("Code") == "InvalidSnapshot.NotFound":
             raise SnapshotNotListedError(str(error)) from error
         raise Ec2Error(str(error)) from error
-    except BotoCoreError as error:
+    except UNANSWERED as error:
         raise Ec2Error(str(error)) from error

@@ -1,7 +1,6 @@
 """The leases in the table: one run per target at a time.
 
-The expiry is compared by whoever wants the lease. The table's TTL would delete it up to two days
-late, and has no part in this.
+The expiry is compared by whoever wants the lease: DynamoDB's TTL may delete two days late.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from functions.adapters.unanswered import UNANSWERED
 from functions.domain.deliveries import Delivery
 from functions.domain.errors import QueueError
 
@@ -29,7 +30,7 @@ class SqsHostQueues:
         """Send a command; raise QueueError."""
         try:
             self.commands.send_message(QueueUrl=self.commands_url, MessageBody=body)
-        except (BotoCoreError, ClientError) as error:
+        except (*UNANSWERED, ClientError) as error:
             raise QueueError(f"command not sent: {error}") from error
 
     def receive(self, wait_s: int) -> Sequence[Delivery]:
@@ -38,7 +39,7 @@ class SqsHostQueues:
             answer = self.replies.receive_message(
                 QueueUrl=self.replies_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=wait_s
             )
-        except (BotoCoreError, ClientError) as error:
+        except (*UNANSWERED, ClientError) as error:
             raise QueueError(f"no replies received: {error}") from error
         return [
             Delivery(message["Body"], message["ReceiptHandle"])
@@ -58,7 +59,7 @@ class SqsHostQueues:
                     ],
                 )
                 failed += len(answer.get("Failed", ()))
-        except (BotoCoreError, ClientError) as error:
+        except (*UNANSWERED, ClientError) as error:
             raise QueueError(f"replies not deleted: {error}") from error
         if failed:
             raise QueueError(f"{failed} of {len(receipts)} replies not deleted")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class RunsTable:
     """Every change is conditional, and may be repeated by the SDK after a lost answer.
 
-    So a condition also holds for what this very invocation, known by its token, has written.
+    So a condition also holds for what this very invocation has written: a run's conductor is known
+    by its token, a sweep by its instant.
     """
 
     client: "DynamoDBClient"
@@ -90,7 +91,8 @@ class RunsTable:
                 UpdateExpression="SET #state = :abandoned, ended_at = :now, snapshots = :snapshots"
                 " REMOVE open_pk, open_sk",
                 # The index is read with a delay: what it lists may have ended since.
-                ConditionExpression="open_sk = :deadline",
+                ConditionExpression="open_sk = :deadline"
+                " OR (#state = :abandoned AND ended_at = :now)",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues=attributes(
                     {

@@ -9,8 +9,9 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from functions.adapters.unanswered import UNANSWERED
 from functions.domain.errors import TableError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def permitted(write: Callable[[], _Answer]) -> bool:
         if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
             return False
         raise TableError(str(error)) from error
-    except BotoCoreError as error:
+    except UNANSWERED as error:
         raise TableError(str(error)) from error
     return True
 
@@ -55,7 +56,7 @@ def read(ask: Callable[[], _Answer]) -> _Answer:
     """Read; raise TableError."""
     try:
         return ask()
-    except (BotoCoreError, ClientError) as error:
+    except (*UNANSWERED, ClientError) as error:
         raise TableError(str(error)) from error
 
 

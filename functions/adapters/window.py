@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
+from functions.adapters.unanswered import UNANSWERED
 from functions.domain import tags
 from functions.domain.errors import PlanRefusedError, SnapshotRefusedError, SnapshotUnknownError
 from functions.domain.volumes import Coverage
@@ -43,7 +43,7 @@ class Ec2Window:
             if status < _SERVER_ERROR or code in _THROTTLED:
                 raise SnapshotRefusedError(str(error)) from error
             raise SnapshotUnknownError(str(error)) from error
-        except (BotoCoreError, ResponseParserError) as error:
+        except UNANSWERED as error:
             raise SnapshotUnknownError(str(error)) from error
 
     def warm(self) -> None:
@@ -58,7 +58,7 @@ class Ec2Window:
             code = error.response.get("Error", {}).get("Code", "")
             if code != "DryRunOperation":
                 raise PlanRefusedError(self._refusal(code, error)) from error
-        except (BotoCoreError, ResponseParserError) as error:
+        except UNANSWERED as error:
             raise PlanRefusedError(f"the dry run of the snapshot call failed: {error}") from error
         else:
             raise PlanRefusedError("the EC2 endpoint took a dry run for a call: it is not EC2")

@@ -16,7 +16,8 @@ SCHEDULED_TIME: Final = "<aws.scheduler.scheduled-time>"
 _TARGET = re.compile(r"[a-z][a-z0-9-]{0,47}")
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 _ATTEMPTS = range(1, 11)
-_PATIENCE_S = range(1, 601)
+_PATIENCE_S = range(10, 601)
+"""A command expires 1 s before the conductor's patience with it: less than this is none."""
 
 
 @dataclass(frozen=True, slots=True)

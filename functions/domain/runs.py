@@ -1,18 +1,30 @@
 """A run's record: what is written of it when it begins, after its attempts, and when it is dead."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from functions.domain import instants
 from functions.domain.requests import BackupRequest
 from functions.domain.timings import Timings
 from functions.domain.verdict import Judgement, Verdict
 from holdstill_protocol.conductor_model import Evidence
+from holdstill_protocol.messages import Frozen
 
 Document = Mapping[str, object]
 """What a record holds: text, whole numbers, flags, lists and documents; no None."""
+
+MAX_RECORD: Final = 380_000
+"""Characters of a record as JSON in ASCII, which is no less than its bytes in the table.
+
+DynamoDB takes 400 KiB a row. What a host says can be as long as its replies: 262,144 characters.
+"""
+
+GTID_BEGINNING: Final = 1_000
+"""Characters of a GTID set that are kept where it is not kept as a whole."""
 
 
 class RunState(StrEnum):
@@ -66,22 +78,29 @@ class AttemptRecord:
         """Whether its snapshots are the best that the host's configuration allows."""
         return self.judgement.is_best(self.evidence.prepared)
 
-    def document(self) -> Document:
-        """Return all that is known, the full position with its GTID set included."""
+    def document(self, most_gtid: int = GTID_BEGINNING) -> Document:
+        """Return all that is known, of the GTID set at most so many characters."""
         evidence = self.evidence
+        document = {
+            **self.outline(),
+            "detail": evidence.detail or None,
+            "prepared": evidence.prepared and asdict(evidence.prepared),
+            "frozen": evidence.frozen and _frozen(evidence.frozen, most_gtid),
+            "thawed": evidence.thawed and asdict(evidence.thawed),
+            "refused": evidence.refused and asdict(evidence.refused),
+        }
+        return _without_nothing(document)
+
+    def outline(self) -> Document:
+        """Return what is known by this side alone: it is short, whatever the host has said."""
         document = {
             "run_id": self.run_id,
             "started_at": instants.text(self.started_at),
             "verdict": self.judgement.verdict,
             "reasons": self.judgement.reasons,
-            "call": evidence.call,
-            "stop": evidence.stop,
-            "detail": evidence.detail or None,
-            "snapshots": tuple(asdict(snapshot) for snapshot in evidence.snapshots),
-            "prepared": evidence.prepared and asdict(evidence.prepared),
-            "frozen": evidence.frozen and asdict(evidence.frozen),
-            "thawed": evidence.thawed and asdict(evidence.thawed),
-            "refused": evidence.refused and asdict(evidence.refused),
+            "call": self.evidence.call,
+            "stop": self.evidence.stop,
+            "snapshots": tuple(asdict(snapshot) for snapshot in self.evidence.snapshots),
             "timings": asdict(self.timings),
         }
         return _without_nothing(document)
@@ -114,13 +133,26 @@ class EndedRun:
         return (*last, self.why) if self.why else last
 
     def document(self) -> Document:
-        """Return the run's whole record."""
+        """Return the run's record, with as much of each attempt as fits into a row.
+
+        The GTID set is whole for the last attempt that made a snapshot, which is who needs it.
+        """
+        made = [attempt for attempt in self.attempts if attempt.evidence.snapshots]
+        described: tuple[Callable[[AttemptRecord], Document], ...] = (
+            lambda it: it.document(MAX_RECORD if it in made[-1:] else GTID_BEGINNING),
+            AttemptRecord.document,
+            AttemptRecord.outline,
+        )
+        records = [self._document(attempt) for attempt in described]
+        return next(filter(_fits, records), records[-1])
+
+    def _document(self, described: Callable[[AttemptRecord], Document]) -> Document:
         return {
             **self.opened.document(),
             "state": RunState.SUCCEEDED if self.succeeded else RunState.FAILED,
             "ended_at": instants.text(self.ended_at),
             "reasons": self.reasons,
-            "attempts": tuple(attempt.document() for attempt in self.attempts),
+            "attempts": tuple(described(attempt) for attempt in self.attempts),
             **({"verdict": self.verdict} if self.verdict else {}),
         }
 
@@ -133,6 +165,17 @@ class OverdueRun:
     scheduled_at: str
     run: str
     deadline_at: str
+
+
+def _fits(record: Document) -> bool:
+    return len(json.dumps(record)) <= MAX_RECORD
+
+
+def _frozen(frozen: Frozen, most_gtid: int) -> Document:
+    document = asdict(frozen)
+    if frozen.position is not None and len(frozen.position.gtid) > most_gtid:
+        document["position"]["gtid"] = frozen.position.gtid[:most_gtid] + "…"
+    return document
 
 
 def _without_nothing(value: Mapping[str, object]) -> Document:

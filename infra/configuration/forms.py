@@ -127,7 +127,6 @@ TARGET_NAME: Final = Text(
     "1 to 48 characters, small letters, digits and hyphens, with a letter first",
     r"[a-z][a-z0-9-]{0,47}",
 )
-NAME: Final = Text(TARGET_NAME.takes, TARGET_NAME.pattern)
 INSTANCE: Final = Text(
     "an instance's id of the form i-0123456789abcdef0: i- and 8 or 17 hexadecimal digits",
     r"i-([0-9a-f]{8}|[0-9a-f]{17})",

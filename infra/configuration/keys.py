@@ -73,16 +73,18 @@ POLICY: Final = (
     ),
     Key(
         "patience_s",
-        Whole(1, 600, "seconds"),
+        Whole(10, 600, "seconds"),
         60,
         "how long one attempt may wait for a quiet moment, before anything is held; "
-        "attempts x (patience_s + 30) may be at most 870",
+        "attempts x (patience_s + 70) may be at most 870",
     ),
     Key(
         "max_age_hours",
         Whole(1, 168, "hours"),
         None,
-        "an alarm sounds when no consistent snapshot was made for so long; absent: no such alarm",
+        "an alarm sounds when no consistent snapshot was made for so long; absent: no such alarm. "
+        "A new target's sounds until its first consistent run, and that of a host with lock or "
+        "freeze off always: none of its runs counts",
     ),
 )
 

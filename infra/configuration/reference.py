@@ -22,13 +22,16 @@ that is wrong with it at once, and makes no AWS call. `-c config=PATH` names ano
 _TARGETS: Final = """\
 A database host. Its name is part of its queues' names, so a new name needs a new agent.toml on \
 the host: 1 to 48 small letters, digits and hyphens, with a letter first."""
+_KEEP: Final = """\
+What to keep: at least one of these is above 0. Checked, but **not acted on by this version**: \
+nothing is deleted."""
 _SITES: Final = """\
 A bucket and the distributions that serve it. Checked, but **not deployed by this version**: \
 synth warns of each."""
 _SECTIONS: Final = (
     ("At the top", "Before the first table.", keys.TOP),
     ("[policies.NAME]", "When to back up. Many targets can follow one policy.", keys.POLICY),
-    ("[policies.NAME.keep]", "What to keep: at least one of these is above 0.", keys.KEEP),
+    ("[policies.NAME.keep]", _KEEP, keys.KEEP),
     ("[targets.NAME]", _TARGETS, keys.TARGET),
     ("[sites.NAME]", _SITES, keys.SITE),
 )

@@ -17,8 +17,8 @@ from infra.configuration.tables import Findings
 
 INVOCATION_S: Final = 900 - 30
 """Lambda's own limit, less what the conductor keeps for a last thaw and verdict."""
-ATTEMPT_S: Final = 30
-"""One attempt beside its patience: the freeze budget, a verdict, 15 s between two snapshots."""
+ATTEMPT_S: Final = 70
+"""One attempt beside its patience: the conductor's plan, freeze, call and thaw, 69 s at worst."""
 
 
 def build(document: Mapping[str, Any], findings: Findings) -> Configuration:

@@ -6,8 +6,10 @@ from importlib import import_module
 import pytest
 
 from functions.adapters.telemetry import EmfMeasures
+from functions.run import RESERVE_MS, longest_ms, patience_of
 from functions.settings import BackupSettings, SweepSettings
 from infra import naming
+from infra.configuration import sections
 from tests.infra.template_reading import (
     Resource,
     Template,
@@ -64,6 +66,17 @@ def test_the_backup_function_has_time_and_a_whole_cpu(fleet: Template) -> None:
     assert function["MemorySize"] >= 1769
     assert function["Runtime"] == "python3.13"
     assert function["Architectures"] == ["arm64"]
+
+
+def test_the_attempts_that_a_configuration_may_ask_for_fit_into_one_invocation(
+    fleet: Template,
+) -> None:
+    """The rule of `patience_s` counts as the conductor does, when each attempt lasts longest."""
+    function = the_function(fleet)
+    timeout_s = BackupSettings.from_environment(environment(function)).snapshot_timeout_s
+    needed_s = longest_ms(patience_of(0, timeout_s)) / 1000
+    assert needed_s <= sections.ATTEMPT_S < needed_s + 2
+    assert function["Timeout"] - RESERVE_MS / 1000 == sections.INVOCATION_S
 
 
 def test_lambda_never_repeats_a_run_by_itself(templates: Templates) -> None:

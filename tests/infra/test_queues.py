@@ -37,7 +37,7 @@ def backup_role(template: Template) -> str:
 
 @pytest.mark.parametrize("target", [OPEN, CLOSED])
 def test_only_the_backup_role_sends_commands(templates: Templates, target: str) -> None:
-    """Nobody but the conductor can freeze a database, an administrator included."""
+    """Nobody but the conductor can freeze a database, whatever their own policies allow."""
     template = fleet_of(templates, target)
     commands = queue_policy(template, naming.commands_queue(target))
     assert not denies(commands, "sqs:SendMessage", backup_role(template))

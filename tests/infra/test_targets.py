@@ -7,6 +7,7 @@ from infra import naming
 from infra.configuration.schedules import stable_offset
 from tests.infra.template_reading import (
     Resource,
+    Synth,
     Templates,
     everywhere,
     flat,
@@ -28,17 +29,35 @@ def test_a_schedule_starts_at_the_targets_own_minute_in_its_time_zone(
     templates: Templates,
 ) -> None:
     """The policy's hour, the target's stable offset, the operator's time zone."""
-    schedule = schedule_of(templates, "holdstill-recipes-db")
+    schedule = schedule_of(templates, "holdstill-18-recipes-db")
     minute = stable_offset(TARGET, 30)
     assert schedule["ScheduleExpression"] == f"cron({minute} 3 * * ? *)"
     assert schedule["ScheduleExpressionTimezone"] == "Asia/Tokyo"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
 
 
+def test_no_target_can_take_the_name_of_anything_else(synth: Synth) -> None:
+    """A target may be called as a part of Holdstill is, and its names stay its own."""
+    targets = "".join(
+        f'[targets.{name}]\ninstance = "i-0123456789abcdef0"\npolicy = "nightly"\n'
+        for name in ("sweep", "backup", "dead-letters", "alarms", "core", "a" * 48)
+    )
+    policy = '[policies.nightly]\nschedule = "rate(1 day)"\nkeep = { daily = 7 }\n'
+    templates = synth(f"{policy}max_age_hours = 26\n{targets}")
+    for kind, key in (
+        ("AWS::Scheduler::Schedule", "Name"),
+        ("AWS::SQS::Queue", "QueueName"),
+        ("AWS::CloudWatch::Alarm", "AlarmName"),
+    ):
+        names = [properties[key] for properties in everywhere(templates, kind)]
+        assert len(set(names)) == len(names)
+        assert max(map(len, names)) <= (80 if "SQS" in kind else 64)
+
+
 def test_a_schedules_event_tells_the_conductor_everything(templates: Templates) -> None:
     """The backup function knows no target: all that it needs is in the event."""
     template = fleet_of(templates, TARGET)
-    event = json.loads(flat(schedule_of(templates, "holdstill-recipes-db")["Target"]["Input"]))
+    event = json.loads(flat(schedule_of(templates, naming.schedule(TARGET))["Target"]["Input"]))
     assert event == {
         "v": 1,
         "target": TARGET,
@@ -53,7 +72,7 @@ def test_a_schedules_event_tells_the_conductor_everything(templates: Templates) 
 
 def test_the_backup_function_understands_the_schedules_event(templates: Templates) -> None:
     """What a schedule sends is what the handler reads, once Scheduler has filled in the time."""
-    event = json.loads(flat(schedule_of(templates, "holdstill-recipes-db")["Target"]["Input"]))
+    event = json.loads(flat(schedule_of(templates, naming.schedule(TARGET))["Target"]["Input"]))
     filled = {
         "scheduled_at": "2026-11-25T18:00:00Z",
         "commands_url": "https://sqs.example.com/1/commands",
@@ -67,7 +86,7 @@ def test_a_start_that_scheduler_cannot_make_is_put_aside_and_never_made_late(
     templates: Templates,
 ) -> None:
     """A backup must not start hours later; what could not start is a dead letter."""
-    target = schedule_of(templates, "holdstill-recipes-db")["Target"]
+    target = schedule_of(templates, naming.schedule(TARGET))["Target"]
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 300
     dead_letters = queue_id(
         fleet_of(templates, TARGET), naming.dead_letters(naming.fleet_of(TARGET))
@@ -146,7 +165,7 @@ def test_no_role_can_delete_a_snapshot(templates: Templates) -> None:
 
 
 def test_the_table_holds_runs_and_can_be_put_back(templates: Templates) -> None:
-    """Keys, sparse index and TTL as the functions use them; restorable to any second."""
+    """Keys and sparse index as the functions use them; restorable to any second."""
     (table,) = everywhere(templates, "AWS::DynamoDB::Table")
     assert table["TableName"] == "holdstill"
     assert [key["AttributeName"] for key in table["KeySchema"]] == ["pk", "sk"]
@@ -154,8 +173,15 @@ def test_the_table_holds_runs_and_can_be_put_back(templates: Templates) -> None:
     assert index["IndexName"] == "open-runs"
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["open_pk", "open_sk"]
     assert index["Projection"] == {"ProjectionType": "ALL"}
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "ttl", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_the_record_outlives_its_stack(templates: Templates) -> None:
+    """Neither a deleted stack nor a slip of a hand takes what the snapshots are proven by."""
+    (table,) = of_type(templates[naming.CORE_STACK], "AWS::DynamoDB::Table").values()
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
+    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["UpdateReplacePolicy"] == "Retain"
 
 
 def test_the_sweep_looks_every_five_minutes(templates: Templates) -> None:

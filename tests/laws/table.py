@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from functions.domain.requests import BackupRequest
-from functions.domain.runs import EndedRun, OpenRun, OverdueRun
+from functions.domain.runs import AttemptRecord, EndedRun, OpenRun, OverdueRun
 from functions.ports import Leases, Runs
 from holdstill_protocol.conductor_model import Snapshot
 from tests.twins.clock import EPOCH
@@ -25,6 +25,22 @@ def ended(run: OpenRun) -> EndedRun:
     return EndedRun(run, LATER, tuple(world.measures.attempts))
 
 
+def talkative(gtid: str, attempts: int) -> tuple[AttemptRecord, ...]:
+    """Return so many ordinary attempts, each with that GTID set."""
+    world = TwinWorld()
+    world.back_up()
+    (ordinary,) = world.measures.attempts
+    frozen = ordinary.evidence.frozen
+    assert frozen
+    assert frozen.position
+    frozen = replace(frozen, position=replace(frozen.position, gtid=gtid))
+    evidence = replace(ordinary.evidence, frozen=frozen)
+    return tuple(
+        replace(ordinary, run_id=request().run_id(number), evidence=evidence)
+        for number in range(1, attempts + 1)
+    )
+
+
 class RunLaws:
     """Subclasses have a fixture `runs`: an empty table."""
 
@@ -40,6 +56,11 @@ class RunLaws:
         assert runs.open(run)
         assert runs.end(ended(run))
         assert runs.end(ended(run))
+        dead = opened(of=replace(request(), target="billing-db"))
+        assert runs.open(dead)
+        assert runs.abandon(overdue(dead), LATER, [])
+        assert runs.abandon(overdue(dead), LATER, [])
+        assert not runs.abandon(overdue(dead), LATER + timedelta(minutes=5), [])
 
     def test_each_scheduled_time_and_each_target_has_a_run_of_its_own(self, runs: Runs) -> None:
         """The key is both."""
@@ -119,5 +140,5 @@ class LeaseLaws:
 def overdue(run: OpenRun) -> OverdueRun:
     """Return the run as the index lists it."""
     return OverdueRun(
-        "recipes-db", "2026-11-25T18:00:00Z", run.request.name, "2026-11-25T18:15:00Z"
+        run.request.target, "2026-11-25T18:00:00Z", run.request.name, "2026-11-25T18:15:00Z"
     )

@@ -46,6 +46,7 @@ class TwinEc2:
     dry_run_refusal: str | None = None
     tags_fail: bool = False
     lookups_fail: bool = False
+    lookup_s: float = 0
     pending: list[PastSnapshot] = field(default_factory=list)
     held_run: Callable[[], str | None] = lambda: None
     """Returns the run for which the host holds still, at this instant."""
@@ -78,6 +79,7 @@ class TwinEc2:
     def snapshots_of(self, run_ids: str) -> tuple[Snapshot, ...]:
         """As in the port."""
         self.trace.append("look for snapshots")
+        self.clock.sleep(self.lookup_s)
         if self.lookups_fail:
             raise Ec2Error("RequestLimitExceeded")
         self.seen_by_reconcile.append(run_ids)

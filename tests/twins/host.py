@@ -9,7 +9,6 @@ from random import Random
 from typing import Protocol
 
 from functions.domain.deliveries import Delivery
-from functions.domain.errors import QueueError
 from functions.ports import Clock
 from holdstill_protocol import codec
 from holdstill_protocol.host import step
@@ -50,7 +49,10 @@ class HostClock(Clock, Protocol):
 
 @dataclass
 class TwinHost:
-    """Both queues and the host. `unanswered`: how many prepares it sleeps through."""
+    """Both queues and the host. `unanswered`: how many commands it sleeps through.
+
+    `faults` are raised by the sends to come, one each.
+    """
 
     clock: HostClock
     trace: Trace
@@ -69,7 +71,7 @@ class TwinHost:
     inbox: list[str] = field(default_factory=list)
     invisible: dict[str, str] = field(default_factory=dict)
     frozen_count: int = 0
-    failing_sends: int = 0
+    faults: list[Exception | None] = field(default_factory=list)
     loses: float = 0
     frozen_late_s: float = 0
     late: list[tuple[int, str]] = field(default_factory=list)
@@ -84,9 +86,9 @@ class TwinHost:
         """As in the port."""
         command = codec.decode_command(body)
         self.trace.append(f"send {type(command).__name__.lower()}")
-        if self.failing_sends:
-            self.failing_sends -= 1
-            raise QueueError("SQS is not reachable")
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
         self._pass_time()
         if self.unanswered:
             self.unanswered -= 1

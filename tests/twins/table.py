@@ -48,22 +48,20 @@ class TwinRuns:
     def abandon(self, run: OverdueRun, now: datetime, snapshots: Sequence[Snapshot]) -> bool:
         """As in the port."""
         row = self.rows[(run.target, run.scheduled_at)]
-        if row.get("open_sk") != run.deadline_at:
+        end = {"state": RunState.ABANDONED, "ended_at": instants.text(now)}
+        if row.get("open_sk") != run.deadline_at and not end.items() <= row.items():
             return False
-        del row["open_sk"]
-        row |= {
-            "state": RunState.ABANDONED,
-            "ended_at": instants.text(now),
-            "snapshots": list(snapshots),
-        }
+        row.pop("open_sk", None)
+        row |= {**end, "snapshots": list(snapshots)}
         return True
 
 
 class TwinLeases:
-    """Owner and expiry by target."""
+    """Owner and expiry by target. `faults` are raised by the renewals to come, one each."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
+        self.faults: list[Exception | None] = []
         self.rows: dict[str, tuple[str, datetime]] = {}
 
     def take(self, target: str, owner: str, now: datetime, expires_at: datetime) -> bool:
@@ -79,6 +77,9 @@ class TwinLeases:
     def renew(self, target: str, owner: str, expires_at: datetime) -> bool:
         """As in the port."""
         self._trace.append("renew lease")
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
         if target not in self.rows or self.rows[target][0] != owner:
             return False
         self.rows[target] = (owner, expires_at)

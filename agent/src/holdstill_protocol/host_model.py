@@ -110,8 +110,10 @@ class PreflightPassed:
 
 @dataclass(frozen=True, slots=True)
 class QuiesceHeld:
-    """Lock and freeze are held. The budget counts from `locked_at_ms`, when the lock was asked
-    for: writers wait from then on."""
+    """Lock and freeze are held.
+
+    The budget counts from `locked_at_ms`, when the lock was asked for: writers wait from then on.
+    """
 
     run_id: str
     locked_at_ms: int

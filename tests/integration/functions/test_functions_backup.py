@@ -11,6 +11,7 @@ import pytest
 from functions import backup, sweep
 from functions.adapters import clients
 from functions.domain.errors import RequestError, RunFailedError
+from infra import permissions
 from tests.twins.host import TwinHost
 from tests.twins.relay import RealClock, relayed
 from tests.twins.trace import Trace
@@ -19,6 +20,7 @@ from tests.twins.world import event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from infra.permissions import Statement
     from lab.region import Host, Region
 
 pytestmark = pytest.mark.emulator
@@ -63,6 +65,14 @@ class Target:
             **changes,
         )
         backup.handler(written, CONTEXT)
+
+    def leave_dead_run(self) -> None:
+        """Leave a run open whose deadline has passed."""
+        row = {"target": "recipes-db", "run": "recipes-db.20261125T180000Z", "token": "dead"}
+        row |= {"scheduled_at": "2026-11-25T18:00:00Z", "state": "open"}
+        row |= {"open_pk": "OPEN", "open_sk": "2026-01-01T00:00:00Z"}
+        written = KEY | {name: {"S": value} for name, value in row.items()}
+        self.region.client("dynamodb").put_item(TableName="holdstill", Item=written)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -109,7 +119,13 @@ def target(region: Region, table: str, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def forget() -> None:
     """Forget clients and settings of another Region: the handlers keep them for good."""
-    for kept in (clients.ec2, clients.dynamodb, clients.commands, clients.replies):
+    for kept in (
+        clients.ec2,
+        clients.ec2_once,
+        clients.dynamodb,
+        clients.commands,
+        clients.replies,
+    ):
         kept.cache_clear()
     clients._session.cache_clear()
     backup._settings.cache_clear()
@@ -174,12 +190,52 @@ def test_the_sweep_ends_a_run_whose_conductor_died(
     target: Target, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It reads the index, ends the run, and counts it."""
-    row = {"target": "recipes-db", "run": "recipes-db.20261125T180000Z", "token": "dead"}
-    row |= {"scheduled_at": "2026-11-25T18:00:00Z", "state": "open"}
-    row |= {"open_pk": "OPEN", "open_sk": "2026-01-01T00:00:00Z"}
-    written = KEY | {name: {"S": value} for name, value in row.items()}
-    target.region.client("dynamodb").put_item(TableName="holdstill", Item=written)
+    target.leave_dead_run()
     sweep.handler({}, CONTEXT)
     assert target.record["state"] == {"S": "abandoned"}
     assert "open_pk" not in target.record
     assert '"RunsAbandoned":[1.0]' in capsys.readouterr().out
+
+
+def test_the_backup_role_is_granted_what_a_run_asks_for_and_nothing_else(target: Target) -> None:
+    """A run of one volume and a run of two call AWS in every way that there is."""
+    asked = asked_for()
+    target.back_up()
+    target.host = target.region.add_host([1, 1])
+    target.agent.volumes = tuple(volume.id for volume in target.host.volumes)
+    target.back_up(scheduled_at="2026-11-25T19:00:00Z")
+    assert asked == granted(permissions.conduct(fleet=18))
+
+
+def test_the_sweep_role_is_granted_what_a_sweep_asks_for_and_nothing_else(target: Target) -> None:
+    """To end a dead run it looks for the run, its lease and its snapshots."""
+    target.leave_dead_run()
+    asked = asked_for()
+    sweep.handler({}, CONTEXT)
+    assert asked == granted(permissions.sweep())
+
+
+def asked_for() -> set[str]:
+    """Return the IAM actions of the handlers' calls, to which each call from now on is added.
+
+    A batch is authorised as what it is a batch of.
+    """
+    actions: set[str] = set()
+
+    def note(**call: Any) -> None:
+        _, service, operation = call["event_name"].split(".")
+        actions.add(f"{service}:{operation.removesuffix('Batch')}")
+
+    forget()  # a client keeps the listeners that its session had
+    clients._session().register("before-call", note)
+    return actions
+
+
+def granted(statements: list[Statement]) -> set[str]:
+    """Return what a role may do, less the tags that EC2 itself writes within another call."""
+    return {
+        action
+        for statement in statements
+        if "ec2:CreateAction" not in statement.get("Condition", {}).get("StringEquals", {})
+        for action in statement["Action"]
+    }

@@ -49,7 +49,7 @@ def ec2(region: Region) -> Ec2:
         )
         return client
 
-    return Ec2(region.client("ec2"), once)
+    return Ec2(region.client("ec2"), region.client("ec2"), once)
 
 
 def open_window(ec2: Ec2, host: Host, *volumes: str) -> Window:

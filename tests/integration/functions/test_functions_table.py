@@ -8,7 +8,8 @@ import pytest
 
 from functions.adapters.leases_table import LeasesTable
 from functions.adapters.runs_table import RunsTable
-from tests.laws.table import LATER, LeaseLaws, RunLaws, ended, opened
+from functions.domain.runs import EndedRun
+from tests.laws.table import LATER, LeaseLaws, RunLaws, ended, opened, talkative
 
 if TYPE_CHECKING:
     from lab.region import Region
@@ -41,6 +42,20 @@ class TestRunsTable(RunLaws):
         assert attempt["thawed"]["M"]["intact"] == {"BOOL": True}
         assert attempt["timings"]["M"]["call_ms"] == {"N": "300"}
         assert "open_pk" not in item
+
+    def test_a_run_of_long_gtid_sets_ends_in_the_table(
+        self, runs: RunsTable, region: Region
+    ) -> None:
+        """Ten attempts with 256 KiB each: more than DynamoDB takes in a row, recorded anyhow."""
+        run = opened()
+        runs.open(run)
+        assert runs.end(EndedRun(run, LATER, talkative("0-1-42," * 37_000, attempts=10)))
+        item = region.client("dynamodb").get_item(
+            TableName="holdstill",
+            Key={"pk": {"S": "TARGET#recipes-db"}, "sk": {"S": "RUN#2026-11-25T18:00:00Z"}},
+        )["Item"]
+        last = item["attempts"]["L"][-1]["M"]
+        assert len(last["frozen"]["M"]["position"]["M"]["gtid"]["S"]) == 259_000
 
 
 class TestLeasesTable(LeaseLaws):

@@ -3,12 +3,20 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain.errors import RunFailedError, SnapshotRefusedError, SnapshotUnknownError
+from functions.adapters import clients
+from functions.domain.errors import (
+    QueueError,
+    RunFailedError,
+    SnapshotRefusedError,
+    SnapshotUnknownError,
+    TableError,
+)
 from functions.domain.runs import RunState
 from functions.domain.verdict import Verdict
 from functions.domain.volumes import AttachedVolume, PastSnapshot
@@ -103,6 +111,20 @@ def test_a_run_that_lost_its_lease_does_not_freeze() -> None:
     assert world.host.frozen_count == 0
 
 
+def test_a_lease_that_cannot_be_renewed_ends_the_run_with_what_was_done() -> None:
+    """A table that fails between two attempts costs the second, never the record of the first."""
+    world = TwinWorld()
+    world.host.intact = False
+    first_attempts = [None, None]  # before its prepare, and before its freeze
+    world.leases.faults = [*first_attempts, TableError("InternalServerError")]
+    with pytest.raises(RunFailedError, match="lease-not-renewed"):
+        world.back_up()
+    assert len(world.measures.attempts) == 1
+    assert f"{RUN}.1" in str(world.record["attempts"])
+    assert world.record["reasons"] == ("not-intact", "lease-not-renewed")
+    assert "lease-not-renewed" in world.log.names
+
+
 class LeaseThief(list[AttachedVolume]):
     """Volumes; while they are read, another run takes the lease."""
 
@@ -147,6 +169,16 @@ def test_the_best_that_a_host_allows_is_a_success(lock: Lock, freeze: bool, verd
     world.host = TwinHost(world.clock, world.trace, lock=lock, freeze=freeze)
     world.back_up()
     assert world.verdict_tags == [verdict]
+
+
+def test_a_host_that_holds_nothing_is_not_snapshotted() -> None:
+    """No run of it could ever succeed: nothing is made, and a sentence says what to set."""
+    world = TwinWorld()
+    world.host = TwinHost(world.clock, world.trace, lock=Lock.NONE, freeze=False)
+    with pytest.raises(RunFailedError, match="plan-refused"):
+        world.back_up(attempts=1)
+    assert "neither lock nor freeze" in str(world.record["attempts"])
+    assert world.ec2.made == []
 
 
 def test_a_volume_that_slipped_in_makes_it_crash_consistent() -> None:
@@ -227,6 +259,24 @@ def test_an_unknown_outcome_that_is_never_seen_stays_unproven() -> None:
     assert world.ec2.called_at_ms[1] - world.ec2.called_at_ms[0] > 80_000
 
 
+@pytest.mark.parametrize("left_s", range(72, 102))
+def test_an_ec2_that_hangs_leaves_time_for_the_record(left_s: int) -> None:
+    """The last ask may begin when the time for asking ends: its answer is awaited a few seconds."""
+    world = TwinWorld()
+    world.ec2.faults = [SnapshotUnknownError("timed out")]
+    world.ec2.lookups_fail, world.ec2.lookup_s = True, longest_answer_s(clients.ONCE)
+    ends_at_ms = world.clock.now_ms + left_s * 1000
+    with pytest.raises(RunFailedError, match="call-outcome-unknown"):
+        world.back_up(attempts=1, left_s=left_s)
+    assert ends_at_ms - world.clock.now_ms >= 8_000
+
+
+def longest_answer_s(config: Any) -> float:
+    """Return how long a client with this configuration can take to give up."""
+    attempts: int = config.retries["total_max_attempts"]
+    return attempts * float(config.connect_timeout + config.read_timeout)
+
+
 def test_a_verdict_without_its_tag_is_no_success() -> None:
     """Nobody believes what the snapshot itself does not say."""
     world = TwinWorld()
@@ -246,31 +296,39 @@ def test_a_snapshot_that_ec2_does_not_list_yet_is_tagged_when_it_does() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "name"),
     [
-        "noise",
-        '{"v":9,"type":"thawed","run_id":"x","target":"recipes-db"}',
-        '{"v":1,"type":"sung","run_id":"x","target":"recipes-db"}',
-        "[" * 100_000,
+        ("noise", "reply-malformed"),
+        (
+            '{"v":9,"type":"thawed","run_id":"x","target":"recipes-db"}',
+            "reply-of-unsupported-version",
+        ),
+        ('{"v":1,"type":"sung","run_id":"x","target":"recipes-db"}', "reply-of-unknown-type"),
+        ("[" * 100_000, "reply-malformed"),
     ],
 )
-def test_what_cannot_be_read_is_left_to_the_dead_letter_queue(body: str) -> None:
+def test_what_cannot_be_read_is_left_to_the_dead_letter_queue(body: str, name: str) -> None:
     """It changes nothing, is logged by name, and never deleted."""
     world = TwinWorld()
     world.host.inbox = [body] * 3
     world.back_up()
     assert list(world.host.invisible.values()) == [body] * 3
     assert world.verdict_tags == ["consistent"]
-    assert {"reply-malformed", "reply-of-unsupported-version", "reply-of-unknown-type"} & set(
-        world.log.names
-    )
+    assert {it for it in world.log.names if it.startswith("reply-")} == {name}
 
 
-@pytest.mark.parametrize("target", ["recipes-db", "billing-db"])
-def test_replies_of_other_runs_and_targets_change_nothing(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "run_id", "name"),
+    [
+        ("recipes-db", "recipes-db.20261124T180000Z.1", "reply-of-other-run"),
+        ("billing-db", f"{RUN}.1", "reply-of-other-target"),
+    ],
+)
+def test_replies_of_other_runs_and_targets_change_nothing(
+    target: str, run_id: str, name: str
+) -> None:
     """A stale or foreign reply is deleted, and logged by name."""
     world = TwinWorld()
-    run_id = f"{RUN}.1" if target == "billing-db" else "recipes-db.20261124T180000Z.1"
     world.host.inbox = [
         codec.encode(Refused(run_id, target, RefusalCode.BUSY, "stale")),
         codec.encode(Thawed(run_id, target, ThawReason.DEADLINE, False, 9, 9)),
@@ -278,7 +336,7 @@ def test_replies_of_other_runs_and_targets_change_nothing(target: str) -> None:
     world.back_up()
     assert world.host.invisible == {}
     assert world.verdict_tags == ["consistent"]
-    assert {"reply-of-other-run", "reply-of-other-target"} & set(world.log.names)
+    assert {it for it in world.log.names if it.startswith("reply-")} == {name}
     assert len(world.measures.attempts) == 1
 
 
@@ -325,10 +383,20 @@ def test_a_bug_in_the_freeze_window_gives_the_host_back() -> None:
     assert world.record["state"] == RunState.OPEN, "the sweep will tell of it"
 
 
+def test_a_bug_while_the_thaw_is_sent_gives_the_host_back() -> None:
+    """Whatever is being done when something escapes, a thaw is sent after it."""
+    world = TwinWorld()
+    world.host.faults = [None, None, RuntimeError("the third command is the thaw")]
+    with pytest.raises(RuntimeError, match="third"):
+        world.back_up()
+    assert world.trace.count("send thaw") == 2
+    assert world.host.held_run() is None
+
+
 def test_a_queue_that_fails_once_costs_an_attempt_at_most() -> None:
     """A command that could not be sent is as good as lost: the next attempt has another."""
     world = TwinWorld()
-    world.host.failing_sends = 1
+    world.host.faults = [QueueError("SQS is not reachable")]
     world.back_up()
     assert "command-not-sent" in world.log.names
     assert world.verdict_tags == ["consistent"]
