@@ -20,7 +20,7 @@ lint: setup  ## style, types and import rules
 unit integration infra host e2e: setup  ## one part of the tests
 	@$(PYTHON) -m pytest tests/$@
 
-bench: setup  ## the write stall of five ways to make a snapshot (about 15 min; build/bench.json, .png)
+bench: setup  ## the write stall of five ways to make a snapshot (about 10 min; build/bench.json, .png)
 	@$(PYTHON) -m lab bench
 
 docs: setup  ## write the generated parts of docs/ anew
