@@ -81,12 +81,12 @@ def table(summary: Summary) -> str:
     lines = []
     for world, ways in summary["worlds"].items():
         lines.append(f"{_TITLES[world]}  ({summary['runs']} backups each)")
-        lines.append(f"  {'':<21}{'SQL p50/p95/max':>22}{'x local':>9}{'file p50/p95/max':>24}")
+        lines.append(f"  {'':<21}{'SQL p50/p95/max':>27}{'x local':>9}{'file p50/p95/max':>27}")
         local = ways["local"]["sql_gap_ms"]["p50"]
         for way, gaps in ways.items():
             sql, file = gaps["sql_gap_ms"], gaps["file_gap_ms"]
             ratio = sql["p50"] / local
-            lines.append(f"  {_LABELS[way]:<21}{_three(sql):>22}{ratio:>9.2f}{_three(file):>24}")
+            lines.append(f"  {_LABELS[way]:<21}{_three(sql):>27}{ratio:>9.2f}{_three(file):>27}")
         lines.append("")
     lines.append("Where the milliseconds of Holdstill's runs go (medians)")
     for world, steps in summary["holdstill_steps"].items():
