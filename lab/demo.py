@@ -111,7 +111,7 @@ def _check(stage: Stage, screen: Screen, snapshots: list[str], attempt: Mapping[
     if not snapshots:
         screen.step("there is no copy to check")
         return False
-    screen.step("making a volume of the snapshot, and starting a database on it")
+    screen.step("making a volume of the snapshot, and checking what is on it")
     position = attempt.get("frozen", {}).get("position") or {}
     where = f"{position['file']}:{position['offset']}" if position.get("file") else None
     with stage.restored(snapshots) as copies:
