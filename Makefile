@@ -11,8 +11,8 @@ help:  ## list what can be made
 demo: setup  ## one whole backup in a Region in a box, with the proof of its copy (KEEP=1 leaves it running)
 	@$(PYTHON) -m lab demo $(if $(KEEP),--keep)
 
-test: setup lint  ## everything that is checked, as CI does
-	@$(PYTHON) -m pytest
+test: setup  ## everything that is checked, as CI does
+	@scripts/test
 
 lint: setup  ## style, types and import rules
 	@scripts/lint
