@@ -38,6 +38,21 @@ def bench(options: argparse.Namespace) -> int:
     return run(options.workdir, ROOT / "build", rounds=options.rounds)
 
 
+def faults(options: argparse.Namespace) -> int:
+    """Make everything around a backup fail, and show that the host is safe."""
+    from lab.faults import command  # noqa: PLC0415
+
+    if options.list:
+        return command.listed()
+    return command.run(
+        options.workdir,
+        ROOT / "build",
+        options.only,
+        at_length=options.at_length,
+        seed=options.seed,
+    )
+
+
 def cold_start(options: argparse.Namespace) -> int:
     """Measure the backup function's cold start against its AWS clients' alone."""
     from lab.cold_start import measure as run  # noqa: PLC0415
@@ -116,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser; each command is a function with its help as docstring."""
     root = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for run in (demo, bench, cold_start, up, down, status, env):
+    for run in (demo, bench, faults, cold_start, up, down, status, env):
         command = _add(commands, run)
         if run is cold_start:
             command.add_argument(
@@ -143,6 +158,15 @@ def parser() -> argparse.ArgumentParser:
             )
         if run is demo:
             command.add_argument("--keep", action="store_true", help="leave the lab running")
+        if run is faults:
+            command.add_argument("--list", action="store_true", help="print every fault's law")
+            command.add_argument(
+                "--only", nargs="+", default=[], metavar="NAME", help="those whose names contain it"
+            )
+            command.add_argument(
+                "--at-length", action="store_true", help="the killing ones 100 times, not 10"
+            )
+            command.add_argument("--seed", type=int, help="of the random moments (default: any)")
         if run is bench:
             command.add_argument(
                 "--rounds", type=int, default=12, help="backups of each way and world (default 12)"

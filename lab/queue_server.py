@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from http import HTTPStatus
 
 Headers = dict[str, str]
@@ -61,9 +62,10 @@ class Connection(asyncio.Protocol):
             status, extra = HTTPStatus.INTERNAL_SERVER_ERROR, {"x-amzn-errortype": "InternalError"}
             content = json.dumps({"__type": "InternalError"}).encode()
         head = "".join(f"{name}: {value}\r\n" for name, value in extra.items())
+        # The agent measures its clock against the Date of SQS's answers.
         self._transport.write(
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}"
-            f"content-length: {len(content)}\r\n\r\n".encode()
+            f"date: {formatdate(usegmt=True)}\r\ncontent-length: {len(content)}\r\n\r\n".encode()
             + content
         )
         self._busy = None

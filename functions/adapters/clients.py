@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 if TYPE_CHECKING:
@@ -39,7 +40,19 @@ def _session() -> Session:
 
 
 def _make(service: str, config: Config) -> Any:
-    return _session().create_client(service, config=config)
+    client = _session().create_client(service, config=config)
+    client.meta.events.register("after-call.*", refuse_strangers)
+    return client
+
+
+def refuse_strangers(http_response: Any, **_: object) -> None:
+    """Raise ResponseParserError for a web page in AWS's place.
+
+    Where the service speaks JSON botocore takes it for an answer, and a write for done.
+    """
+    kind = http_response.headers.get("content-type", "")
+    if "json" not in kind and "xml" not in kind:
+        raise ResponseParserError(f"not an answer of AWS, but {kind or 'something untyped'}")
 
 
 @cache

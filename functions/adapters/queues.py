@@ -1,5 +1,6 @@
 """One host's queues: commands to it, replies from it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -29,22 +30,25 @@ class SqsHostQueues:
     def send(self, body: str) -> None:
         """Send a command; raise QueueError."""
         try:
-            self.commands.send_message(QueueUrl=self.commands_url, MessageBody=body)
+            answer = self.commands.send_message(QueueUrl=self.commands_url, MessageBody=body)
         except (*UNANSWERED, ClientError) as error:
             raise QueueError(f"command not sent: {error}") from error
+        if "MessageId" not in answer:
+            raise QueueError("command not sent: half an answer, without a message's id")
 
     def receive(self, wait_s: int) -> Sequence[Delivery]:
         """Return replies, waiting up to `wait_s` for the first; raise QueueError."""
+        asked_s = time.monotonic()
         try:
             answer = self.replies.receive_message(
                 QueueUrl=self.replies_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=wait_s
             )
         except (*UNANSWERED, ClientError) as error:
             raise QueueError(f"no replies received: {error}") from error
-        return [
-            Delivery(message["Body"], message["ReceiptHandle"])
-            for message in answer.get("Messages", ())
-        ]
+        messages = answer.get("Messages", ())
+        if not messages and time.monotonic() - asked_s < wait_s / 2:
+            raise QueueError("no replies received, and no wait for any: half an answer")
+        return [Delivery(message["Body"], message["ReceiptHandle"]) for message in messages]
 
     def delete(self, receipts: Sequence[str]) -> None:
         """Delete received replies; raise QueueError, also where some could not be deleted."""

@@ -9,19 +9,25 @@ from lab.host.errors import HostError
 from lab.host.fallback import FallbackHost
 from lab.host.host import LabHost
 from lab.host.load import Load
+from lab.host.mariadb import MariaDb
+from lab.host.mysql import MySql
 from lab.host.probe import Probe, gap_ms
+from lab.host.server import DatabaseServer
 
 __all__ = [
     "AgentConfig",
     "Child",
     "CopyReport",
     "DatabaseHost",
+    "DatabaseServer",
     "FallbackHost",
     "Finding",
     "HostError",
     "LabHost",
     "Load",
+    "MariaDb",
     "Moment",
+    "MySql",
     "Probe",
     "gap_ms",
     "install_agent",

@@ -25,7 +25,7 @@ INSTALL_WITHIN_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """What the lab varies in agent.toml; the paths come from the host."""
+    """What the lab varies in agent.toml; the paths come from the host. None: left out."""
 
     target: str
     commands_url: str
@@ -36,6 +36,15 @@ class AgentConfig:
     freeze: bool = True
     budget_s: float = 10
     rcu_expedited: bool = True
+    kill_queries_older_than_s: float | None = None
+    pause_replication: bool | None = None
+    client_user: str | None = None
+    quiet_patience_s: float | None = None
+    max_clock_skew_s: float | None = None
+    before_lock: tuple[str, ...] | None = None
+    before_lock_timeout_s: float | None = None
+    after_unlock: tuple[str, ...] | None = None
+    after_unlock_timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,7 @@ class AgentPaths:
     """
 
     run_dir: Path
+    state_dir: Path
     mounts: tuple[tuple[Path, Sequence[str]], ...]
     option_file: Path | None = None
     freezer_socket: Path | None = None
@@ -58,11 +68,14 @@ def agent_toml(config: AgentConfig, paths: AgentPaths) -> str:
         "commands_url": config.commands_url,
         "replies_url": config.replies_url,
         "region": config.region,
+        "state_dir": str(paths.state_dir),
     }
     mysql = {
         "option_file": paths.option_file and str(paths.option_file),
         "lock": config.lock,
         "lock_wait_timeout_s": config.lock_wait_timeout_s,
+        "kill_queries_older_than_s": config.kill_queries_older_than_s,
+        "pause_replication": config.pause_replication,
     }
     freeze = {
         "enabled": config.freeze,
@@ -70,14 +83,28 @@ def agent_toml(config: AgentConfig, paths: AgentPaths) -> str:
         "rcu_expedited": config.rcu_expedited,
         "run_dir": str(paths.run_dir),
         "socket": paths.freezer_socket and str(paths.freezer_socket),
+        "client_user": config.client_user,
+    }
+    limits = {
+        "quiet_patience_s": config.quiet_patience_s,
+        "max_clock_skew_s": config.max_clock_skew_s,
+    }
+    hooks = {
+        "before_lock": config.before_lock,
+        "before_lock_timeout_s": config.before_lock_timeout_s,
+        "after_unlock": config.after_unlock,
+        "after_unlock_timeout_s": config.after_unlock_timeout_s,
     }
     sections: list[tuple[str, Mapping[str, object]]] = [
         ("", top),
         *(("[[mounts]]", {"path": str(path), "volumes": list(ids)}) for path, ids in paths.mounts),
         ("[mysql]", mysql),
         ("[freeze]", freeze),
+        ("[limits]", limits),
+        ("[hooks]", hooks),
     ]
-    return "\n".join("\n".join(_section(head, keys)) + "\n" for head, keys in sections)
+    given = [(head, keys) for head, keys in sections if any(v is not None for v in keys.values())]
+    return "\n".join("\n".join(_section(head, keys)) + "\n" for head, keys in given)
 
 
 def install_agent(build: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The real host: MariaDB on XFS on given block devices. Needs root on Linux."""
+"""The real host: MariaDB or MySQL on XFS on given block devices. Needs root on Linux."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.host.acknowledged import Moment
+    from lab.host.server import DatabaseServer
 
 
 class DatabaseHost(LabHost):
@@ -27,30 +28,41 @@ class DatabaseHost(LabHost):
 
     reality = "a real MariaDB on a real XFS filesystem, really frozen"
 
+    def __init__(self, volumes: Sequence[Path], server: type[DatabaseServer] = MariaDb) -> None:
+        """Take the block devices, in order, and the kind of server that runs on them."""
+        super().__init__(volumes)
+        self._kind = server
+
     def thaw(self) -> None:
         """Thaw the filesystems, whoever froze them."""
         for point in reversed(self.places.mounts):
             thaw(point)
 
     def check(
-        self, copies: Sequence[Path], moment: Moment | None = None, position: str | None = None
+        self,
+        copies: Sequence[Path],
+        moment: Moment | None = None,
+        position: str | None = None,
+        gtid: str | None = None,
     ) -> CopyReport:
-        """Mount the copies (devices or images), start MariaDB on them and check everything."""
-        return check_copy(copies, Expected(self.load.plan.journals, moment, position))
+        """Mount the copies (devices or images), start the server on them and check everything."""
+        expected = Expected(self.load.plan.journals, moment, position, gtid)
+        return check_copy(copies, expected, self._kind)
 
     def _make_places(self, root: Path) -> Places:
-        return Places.make(root, len(self._volumes))
+        places = Places.make(root, len(self._volumes))
+        self.server = self._kind(places.datadir, places.binlogs, places.run_dir)
+        return places
 
     def _build(self) -> None:
         for device, point in zip(self._volumes, self.places.mounts, strict=True):
             self._undo.callback(unmount, point)
             make_filesystem(device)
             mount(device, point)
-        self.server = MariaDb(self.places.datadir, self.places.binlogs, self.places.run_dir)
         self.server.install()
         self._start(self.server)
         with self.server.connect() as connection:
-            load.create_tables(connection)
+            load.create_tables(connection, self._kind.engines)
             probe.create_table(connection)
         self.server.create_agent_account(self._option_file)
 
@@ -61,7 +73,10 @@ class DatabaseHost(LabHost):
     def _load_plan(self) -> load.LoadPlan:
         run_dir = self.places.run_dir
         return load.LoadPlan(
-            self.places.mounts, run_dir / "journals", socket=run_dir / "mariadb.sock"
+            self.places.mounts,
+            run_dir / "journals",
+            socket=self.server.socket,
+            engines=self.server.engines,
         )
 
     def _make_probes(self) -> dict[str, probe.Probe]:
@@ -76,6 +91,7 @@ class DatabaseHost(LabHost):
     def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths:
         return AgentPaths(
             run_dir=self.places.run_dir / "freezer",
+            state_dir=self.places.state_dir,
             mounts=tuple(zip(self.places.mounts, volumes, strict=True)),
             option_file=self._option_file,
         )

@@ -19,5 +19,9 @@ class MountError(HostError):
     """A filesystem cannot be mounted or unmounted."""
 
 
-class MariaDbError(HostError):
-    """MariaDB did not become ready; the text carries the tail of its log."""
+class ServerError(HostError):
+    """A database server did not become ready; the text carries the tail of its log."""
+
+
+class MySqlUnavailableError(HostError):
+    """MySQL is not on this machine and cannot be downloaded; the text says what it takes."""

@@ -88,6 +88,7 @@ class FallbackHost(LabHost):
     def _agent_paths(self, volumes: Sequence[Sequence[str]]) -> AgentPaths:
         return AgentPaths(
             run_dir=self.places.run_dir / "freezer",
+            state_dir=self.places.state_dir,
             mounts=tuple(zip(self.places.mounts, volumes, strict=True)),
             freezer_socket=self._socket,
         )

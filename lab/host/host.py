@@ -89,6 +89,7 @@ class LabHost(ABC):
     def write_agent_config(self, config: AgentConfig, volumes: Sequence[Sequence[str]]) -> Path:
         """Write agent.toml with the volume ids behind each mount, and return its path."""
         paths = self._agent_paths(volumes)
+        paths.state_dir.mkdir(mode=0o700, exist_ok=True)
         path = self.places.run_dir / "agent.toml"
         path.touch(mode=0o600)
         path.write_text(agent_toml(config, paths))

@@ -1,6 +1,6 @@
 """The write load: what a copy must contain for a skipped lock or freeze to be seen.
 
-InnoDB and Aria recover from any copy. What does not:
+InnoDB and Aria (which MySQL has not) recover from any copy. What does not:
 - no lock: `churn`, a MyISAM table of 2,000 rows with an index, always inside an UPDATE. A copy
   made meanwhile has rows of two generations, and an index that CHECK TABLE finds corrupt;
 - no freeze: the file pair, and rows of MyISAM, which are acknowledged out of the page cache.
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from lab.host.acknowledged import Acknowledged, Journal
 from lab.host.child import Child, leashed, python_module
 from lab.host.gate import gate_at
-from lab.host.mariadb import connect
 from lab.host.pair import PairPaths, PairWriter
+from lab.host.server import connect
 from lab.interrupts import uninterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pymysql.connections import Connection
     from pymysql.cursors import Cursor
@@ -43,8 +43,8 @@ GATED_PAIR_PAUSE_S = 0.001
 READY_WITHIN_S = 30.0
 
 
-def create_tables(connection: Connection[Cursor]) -> None:
-    """Create the load's tables in a new server.
+def create_tables(connection: Connection[Cursor], engines: Sequence[str]) -> None:
+    """Create the load's tables in a new server, a ledger for each of its engines.
 
     Rows of a fixed width, because an UPDATE of 2,000 takes 8 ms then, and 27 with VARCHAR: as
     long as that a lock waits for it.
@@ -52,7 +52,7 @@ def create_tables(connection: Connection[Cursor]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE}")
         cursor.execute(f"USE {DATABASE}")
-        for engine in LEDGERS:
+        for engine in engines:
             cursor.execute(
                 f"CREATE TABLE ledger_{engine} "
                 f"(id BIGINT PRIMARY KEY, note CHAR(60), KEY (note)) ENGINE={engine}"
@@ -61,7 +61,8 @@ def create_tables(connection: Connection[Cursor]) -> None:
             "CREATE TABLE churn (id INT PRIMARY KEY, generation BIGINT NOT NULL, "
             "shuffled BIGINT NOT NULL, note CHAR(60), KEY (shuffled)) ENGINE=MyISAM"
         )
-        cursor.execute("INSERT INTO churn SELECT seq, 0, seq, REPEAT('x', 60) FROM seq_1_to_2000")
+        rows = [(number, 0, number, "x" * 60) for number in range(1, CHURN_ROWS + 1)]
+        cursor.executemany("INSERT INTO churn VALUES (%s, %s, %s, %s)", rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,13 @@ class LoadPlan:
     socket: Path | None = None
     gate: Path | None = None
     pairs: int = 1
+    engines: tuple[str, ...] = tuple(LEDGERS)
 
     @property
     def writers(self) -> tuple[str, ...]:
         """The journals' names."""
         pairs = tuple(f"pair-{number}" for number in range(self.pairs))
-        return pairs if self.socket is None else (*LEDGERS, CHURN, *pairs)
+        return pairs if self.socket is None else (*self.engines, CHURN, *pairs)
 
 
 class Load:
@@ -96,6 +98,7 @@ class Load:
         options = [f"--root={root}" for root in plan.roots]
         options += [f"--socket={plan.socket}"] if plan.socket else []
         options += [f"--gate={plan.gate}"] if plan.gate else []
+        options += [f"--engine={engine}" for engine in plan.engines]
         options += [f"--journals={plan.journals}", f"--pairs={plan.pairs}"]
         with uninterrupted():
             self._child = python_module("lab.host.load", *options, log=self._log)
@@ -149,15 +152,15 @@ class _Writers:
             self._released.set()
 
     def _ledgers(self, socket: Path) -> None:
-        journals = {engine: Journal(self._plan.journals, engine) for engine in LEDGERS}
+        journals = {engine: Journal(self._plan.journals, engine) for engine in self._plan.engines}
         number = 0
         with connect(socket, DATABASE) as connection, connection.cursor() as cursor:
             while not self._released.wait(LEDGER_PAUSE_S):
                 number += 1
-                for engine, insert in LEDGERS.items():
+                for engine, journal in journals.items():
                     begun_ns = time.monotonic_ns()
-                    cursor.execute(insert, (number, f"n{number % 97}"))
-                    journals[engine].acknowledge(begun_ns)
+                    cursor.execute(LEDGERS[engine], (number, f"n{number % 97}"))
+                    journal.acknowledge(begun_ns)
 
     def _churn(self, socket: Path) -> None:
         journal = Journal(self._plan.journals, CHURN)
@@ -196,8 +199,16 @@ def main() -> None:
     parser.add_argument("--socket", type=Path)
     parser.add_argument("--gate", type=Path)
     parser.add_argument("--pairs", type=int, default=1)
+    parser.add_argument("--engine", action="append", default=[])
     given = parser.parse_args()
-    plan = LoadPlan(tuple(given.root), given.journals, given.socket, given.gate, given.pairs)
+    plan = LoadPlan(
+        tuple(given.root),
+        given.journals,
+        given.socket,
+        given.gate,
+        given.pairs,
+        tuple(given.engine),
+    )
     _Writers(plan).run()
 
 

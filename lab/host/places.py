@@ -33,6 +33,11 @@ class Places:
         return places
 
     @property
+    def state_dir(self) -> Path:
+        """The agent's own."""
+        return self.run_dir / "state"
+
+    @property
     def datadir(self) -> Path:
         """The tables: on the first volume."""
         return self.mounts[0] / "mysql"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from lab.host.child import leashed, python_module
 from lab.host.gate import gate_at
 from lab.host.load import DATABASE
-from lab.host.mariadb import connect
+from lab.host.server import connect
 from lab.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -89,6 +89,16 @@ class Probe:
             os.close(descriptor)
         self._child.wait_until(lambda: self._ring.count > 0, within_s=READY_WITHIN_S)
 
+    @property
+    def running(self) -> bool:
+        """Whether the writer lives: one whose server ended has ended too."""
+        return self._child is not None and self._child.running
+
+    @property
+    def latest_ns(self) -> int:
+        """When the latest write was completed: monotonic ns."""
+        return self._ring.latest_ns
+
     def samples(self) -> array[int]:
         """Return the times of the completed writes so far: monotonic ns, ascending."""
         return self._ring.read()
@@ -113,6 +123,11 @@ class _Ring:
     def count(self) -> int:
         """How many times were ever recorded."""
         return self._slots[0]
+
+    @property
+    def latest_ns(self) -> int:
+        """The latest recorded time."""
+        return self._slots[1 + (self._slots[0] - 1) % CAPACITY]
 
     def record(self, at_ns: int) -> None:
         """Record a time; the count after its slot, so that a reader never sees an empty one."""

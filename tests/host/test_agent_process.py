@@ -14,10 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psutil
 import pytest
-from botocore.config import Config as ClientConfig
 
 from holdstill_protocol.codec import decode_reply, encode
 from holdstill_protocol.messages import (
@@ -34,36 +32,16 @@ from holdstill_protocol.messages import (
     ThawReason,
 )
 from lab import emulator
-from lab.ec2.disks import ImageDisks
-from lab.emulator import Emulator
 from lab.host import AgentConfig, DatabaseHost
+from tests.host.conftest import VOLUME
 from tests.host.freezing import Writer, is_frozen, watchdog
 
 pytestmark = [pytest.mark.root, pytest.mark.emulator]
 
 TARGET = "recipes-db"
-VOLUME = "vol-0123456789abcdef0"
 BUDGET_S = 2
 IDLE_S = 5
 SOURCES = Path(__file__).parents[2] / "agent" / "src"
-
-
-@pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Return a running emulator."""
-    region = emulator.start(tmp_path_factory.mktemp("region"), "http://127.0.0.1:1")
-    try:
-        region.wait()
-        yield region
-    finally:
-        region.child.stop()
-
-
-@pytest.fixture(scope="module")
-def quiet_host(disks: ImageDisks) -> Iterator[DatabaseHost]:
-    """Return a real MariaDB on real XFS, without a load."""
-    with DatabaseHost([Path(disks.attach(VOLUME, 1))]) as host:
-        yield host
 
 
 @dataclass
@@ -138,28 +116,6 @@ class Agent:
             cursor.execute("SET SESSION lock_wait_timeout = 1")
             cursor.execute("CREATE OR REPLACE TABLE test_held.written (id INT)")
         return not is_frozen(self.point)
-
-
-@pytest.fixture(scope="module")
-def sqs(region: Emulator, quiet_host: DatabaseHost) -> tuple[Any, dict[str, str]]:
-    """Return an SQS client, and the environment to reach it."""
-    environ = {
-        "AWS_ENDPOINT_URL": region.url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": emulator.REGION,
-    }
-    client = boto3.client(
-        "sqs",
-        endpoint_url=region.url,
-        region_name=emulator.REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - the emulator's
-        config=ClientConfig(retries={"total_max_attempts": 1}),
-    )
-    with quiet_host.server.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE IF NOT EXISTS test_held")
-    return client, environ
 
 
 @pytest.fixture

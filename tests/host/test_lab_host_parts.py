@@ -83,13 +83,18 @@ def test_pair_spans_two_filesystems(tmp_path: Path) -> None:
 def test_agent_toml_is_what_was_said() -> None:
     """Every value comes back out of the TOML, and what was not given is left out."""
     config = AgentConfig(
-        "recipes-db", "https://sqs/c", 'https://sqs/"r"', "eu-west-1", lock="backup-stage"
+        "recipes-db",
+        "https://sqs/c",
+        'https://sqs/"r"',
+        "eu-west-1",
+        lock="backup-stage",
+        before_lock=("/bin/true", "now"),
     )
     mounts: tuple[tuple[Path, list[str]], ...] = (
         (Path("/one"), ["vol-0123abcd"]),
         (Path("/two"), []),
     )
-    paths = AgentPaths(Path("/run/x"), mounts, Path("/my.cnf"))
+    paths = AgentPaths(Path("/run/x"), Path("/state"), mounts, Path("/my.cnf"))
     document = tomllib.loads(agent_toml(config, paths))
     assert parse(document, Path("agent.toml"), {}).target == "recipes-db", "the agent takes it"
     assert document == {
@@ -97,6 +102,7 @@ def test_agent_toml_is_what_was_said() -> None:
         "commands_url": "https://sqs/c",
         "replies_url": 'https://sqs/"r"',
         "region": "eu-west-1",
+        "state_dir": "/state",
         "mounts": [{"path": "/one", "volumes": ["vol-0123abcd"]}, {"path": "/two", "volumes": []}],
         "mysql": {"option_file": "/my.cnf", "lock": "backup-stage", "lock_wait_timeout_s": 2},
         "freeze": {
@@ -105,4 +111,5 @@ def test_agent_toml_is_what_was_said() -> None:
             "rcu_expedited": True,
             "run_dir": "/run/x",
         },
+        "hooks": {"before_lock": ["/bin/true", "now"]},
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdstill_agent.config import Config, load, parse
+from holdstill_agent.config import Config, HookConfig, load, parse
 from holdstill_agent.errors import ConfigError
 from holdstill_freezer.settings import read_settings
 from holdstill_protocol.messages import Lock
@@ -32,10 +32,9 @@ def test_example_is_valid_and_says_the_defaults(example: dict[str, Any]) -> None
     assert config.lock is Lock.FTWRL
     assert config.budget_ms == 10_000
     bare = copy.deepcopy(example)
-    for table in ("freeze", "limits"):
+    for table in ("state_dir", "freeze", "limits", "hooks"):
         del bare[table]
-    for key in ("lock", "lock_wait_timeout_s"):
-        del bare["mysql"][key]
+    bare["mysql"] = {"option_file": bare["mysql"]["option_file"]}
     assert parse(bare, EXAMPLE, {}) == config
 
 
@@ -61,6 +60,16 @@ def test_freezer_reads_the_same_file() -> None:
         ("mysql", "lock_wait_timeout_s", 0, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
         ("mysql", "lock_wait_timeout_s", 6, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
         ("mysql", "pasword", "x", "mysql.pasword: unknown key"),
+        ("mysql", "kill_queries_older_than_s", -1, "mysql.kill_queries_older_than_s: must be 0 to"),
+        ("mysql", "pause_replication", 1, "mysql.pause_replication: must be true or false"),
+        (None, "state_dir", "state", "state_dir: must be an absolute path"),
+        ("freeze", "client_user", "Mr X", "freeze.client_user: must be the name of a user"),
+        ("hooks", "before_lock", "/bin/true", "hooks.before_lock: must be a list of texts"),
+        ("hooks", "before_lock", ["/bin/true", 1], "hooks.before_lock: must be a list of texts"),
+        ("hooks", "before_lock", ["true"], "hooks.before_lock: begins with 'true'"),
+        ("hooks", "after_unlock", ["/bin/echo", ""], "hooks.after_unlock: must be a list"),
+        ("hooks", "after_unlock_timeout_s", 601, "hooks.after_unlock_timeout_s: must be 0.1"),
+        ("hooks", "after_lock", [], "hooks.after_lock: unknown key"),
         ("freeze", "run_dir", "run", "freeze.run_dir: must be an absolute path"),
         ("freeze", "enabled", "yes", "freeze.enabled: must be true or false"),
         ("freeze", "budget_s", 3600, "freeze.budget_s: must be 0.1 to 60 seconds"),
@@ -131,6 +140,27 @@ def test_database_need_not_be_named_without_a_lock(example: dict[str, Any]) -> N
     example["mysql"] = {"lock": "ftwrl"}
     with pytest.raises(ConfigError, match=r"mysql\.option_file: is missing"):
         parsed(example)
+
+
+def test_hook_is_a_list_with_a_time_limit(example: dict[str, Any]) -> None:
+    """A command and its arguments, in milliseconds; an empty list is no hook."""
+    example["hooks"] = {
+        "before_lock": ["/bin/sh", "-c", "exit 0"],
+        "before_lock_timeout_s": 1.5,
+        "after_unlock": [],
+    }
+    config = parsed(example)
+    assert config.before_lock == HookConfig(("/bin/sh", "-c", "exit 0"), 1500)
+    assert config.after_unlock is None
+
+
+@pytest.mark.parametrize(("written", "read"), [(0, None), (60, 60)])
+def test_no_query_is_killed_unless_asked(
+    example: dict[str, Any], written: int, read: int | None
+) -> None:
+    """0 is never, not at once."""
+    example["mysql"]["kill_queries_older_than_s"] = written
+    assert parsed(example).kill_queries_older_than_s == read
 
 
 @pytest.mark.parametrize("text", ["target = ", "\ud800", None])

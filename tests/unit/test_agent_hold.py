@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from holdstill_agent.blockers import Blocker
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, load
 from holdstill_agent.database import Database
@@ -18,10 +19,12 @@ from holdstill_agent.errors import (
     HostError,
     LockFailedError,
     LockTimeoutError,
+    NoAnswerError,
 )
 from holdstill_agent.freezer import Freezer, ThawReport
 from holdstill_agent.hold import Hold
-from holdstill_agent.preflight import QUIET_MS, Pause, Preflight
+from holdstill_agent.lookout import Lookout
+from holdstill_agent.preflight import QUIET_MS, Preflight
 from holdstill_protocol.host_model import Failed, PreflightPassed, QuiesceHeld
 from holdstill_protocol.messages import RefusalCode, ThawReason
 
@@ -44,6 +47,8 @@ class World:
         self.lock_takes_ms = 0
         self.answer_by_ms = 0
         self.sync_ms = [0]
+        self.blockers: tuple[Blocker, ...] = ()
+        self.hangs_on = ""
 
 
 class FakeFreezer(Freezer):
@@ -97,6 +102,7 @@ class FakeDatabase(Database):
         self.version = "10.11.19-MariaDB"
         self.is_mariadb = True
         self._session_id = world.session_id
+        self.replicates = False
 
     def execute(self, statement: str) -> Sequence[tuple[Any, ...]]:
         """Answer; after an error the session is closed, and with it its lock."""
@@ -111,6 +117,9 @@ class FakeDatabase(Database):
             if self._world.lock_error:
                 self.close()
                 raise self._world.lock_error
+        if statement == self._world.hangs_on:  # the server goes on with it, lock and all
+            self._open = False
+            raise NoAnswerError(f"{statement}: no answer in time")
         if statement == "UNLOCK TABLES":
             self._world.locked = False
         answers: dict[str, tuple[Any, ...]] = {
@@ -125,9 +134,29 @@ class FakeDatabase(Database):
         self._world.answer_by_ms = until_ms
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; a statement that hangs keeps the lock nevertheless."""
+        self._world.locked = self._world.locked and not self._open
         self._open = False
+
+
+class FakeLookout(Lookout):
+    """Sees the world's blockers, and ends the session that locks."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.killed = []
+
+    def look(self, within_ms: int = 1000) -> tuple[Blocker, ...]:
+        """Look."""
+        assert within_ms <= 1000
+        return self._world.blockers
+
+    def end_watched(self) -> None:
+        """End the session whatever it does."""
         self._world.locked = False
+
+    def close(self) -> None:
+        """Nothing was opened."""
 
 
 @pytest.fixture
@@ -153,6 +182,7 @@ def _prepared(config: Config, world: World) -> Hold:
         def run(self) -> None:
             self.volumes = ("vol-0123456789abcdef0",)
             self.freezer, self.database = FakeFreezer(world), FakeDatabase(world)
+            self.lookout = FakeLookout(world)
 
     hold = Hold(config, PassedPreflight)
     passed = hold.preflight(RUN, monotonic_ms() + 1000, lambda _: True)
@@ -350,9 +380,6 @@ def test_lock_and_freeze_may_both_be_off(config: Config) -> None:
     """Without database and freezer a run goes through, and what was not held is not lost."""
 
     class BarePreflight(Preflight):
-        def __init__(self, config: Config, until_ms: int, pause: Pause) -> None:
-            super().__init__(config, until_ms, pause)
-
         def run(self) -> None:
             self.volumes = ("vol-0123456789abcdef0",)
 
@@ -362,3 +389,36 @@ def test_lock_and_freeze_may_both_be_off(config: Config) -> None:
     assert isinstance(held, QuiesceHeld)
     assert (held.position, held.freeze_ms, held.lock_wait_ms) == (None, 0, 0)
     assert hold.release(RUN).intact
+
+
+def test_blocked_lock_is_not_begun(config: Config, world: World) -> None:
+    """On MySQL a lock that fails keeps others waiting longer than itself: so it is not tried."""
+    hold = _prepared(replace(config, quiet_patience_ms=0), world)
+    world.blockers = (Blocker(7, "app", "Query", "User sleep", 90_000, "SELECT SLEEP(?)"),)
+    failed = hold.quiesce(RUN, _later())
+    assert isinstance(failed, Failed)
+    assert failed.code is RefusalCode.LOCK_TIMEOUT
+    assert "session 7 (app): 90 s, User sleep, SELECT SLEEP(?)" in failed.detail
+    assert not any(step.startswith("FLUSH") for step in world.history)
+
+
+@pytest.mark.parametrize("statement", [FTWRL, "SHOW MASTER STATUS", "UNLOCK TABLES"])
+def test_statement_that_hangs_does_not_keep_the_lock(
+    hold: Hold, world: World, statement: str
+) -> None:
+    """The server would go on with it after its client is gone: the second session ends it."""
+    world.hangs_on = statement
+    held = hold.quiesce(RUN, _later())
+    if statement == "UNLOCK TABLES":
+        assert not hold.release(RUN).intact
+    else:
+        assert isinstance(held, Failed)
+    assert not world.locked
+    assert not world.frozen
+
+
+def test_nothing_is_locked_without_the_second_session(hold: Hold, world: World) -> None:
+    """Without it, what hangs in the server would keep the lock."""
+    hold._lookout = None
+    assert isinstance(hold.quiesce(RUN, _later()), Failed)
+    assert FTWRL not in world.history

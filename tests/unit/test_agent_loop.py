@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from holdstill_agent.clock import monotonic_ms, wall
+from holdstill_agent.clock import Pause, monotonic_ms, wall
 from holdstill_agent.config import load
 from holdstill_agent.hold import Hold
+from holdstill_agent.hooks import HookReport
 from holdstill_agent.log import Log
 from holdstill_agent.loop import Loop
-from holdstill_agent.preflight import Pause
 from holdstill_agent.queues import Delivery
 from holdstill_protocol.codec import encode
 from holdstill_protocol.host_model import (
@@ -61,6 +61,8 @@ class NotedHold(Hold):
         self.gate.set()
         self.quiescing = threading.Event()
         self.patient = False
+        self.owing = False
+        self.paying, self.paid = threading.Event(), threading.Event()
         self._line, self.line_end = socket.socketpair()
 
     def preflight(self, run_id: str, until_ms: int, pause: Pause) -> PreflightPassed | Failed:
@@ -70,6 +72,16 @@ class NotedHold(Hold):
                 return Failed(run_id, RefusalCode.PREFLIGHT_FAILED, "no longer wanted")
         self.connected = True
         return PreflightPassed(run_id, ("vol-0123456789abcdef0",), (), monotonic_ms())
+
+    def undo(self, pause: Pause) -> Iterator[HookReport]:
+        """Pay what is owed, which takes until `paid`."""
+        if self.owing:
+            assert not self.held
+            self.owing = False
+            self.paying.set()
+            while not self.paid.is_set():
+                assert pause(0.02)
+            yield HookReport(RUN, "it ended with 1", 5)
 
     def quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld | Failed:
         """Hold, once the gate is open."""
@@ -252,6 +264,26 @@ def test_patient_preflight_can_be_ended(rig: Rig, how: str) -> None:
         assert isinstance(refused, Refused)
         assert refused.code is RefusalCode.SHUTDOWN
     assert time.monotonic() - began < 1
+
+
+def test_hook_at_the_end_delays_no_reply_and_loses_no_command(rig: Rig) -> None:
+    """The thaw is told before it; what comes meanwhile is taken, and answered after it."""
+    rig.freeze()
+    rig.hold.owing = True
+    rig.command(Thaw)
+    assert isinstance(rig.reply(), Thawed)
+    assert rig.hold.paying.wait(3)
+    deleted = len(rig.deleted)
+    rig.command(Prepare, "recipes-db.20300101T000000Z.2")
+    assert _eventually(lambda: len(rig.deleted) == deleted + 1), "SQS would show it again"
+    rig.loop.deliver(Shutdown())
+    time.sleep(0.1)
+    rig.hold.paid.set()
+    refused = rig.reply()
+    assert isinstance(refused, Refused)
+    assert (refused.run_id[-1], refused.code) == ("2", RefusalCode.SHUTDOWN)
+    rig.thread.join(3)
+    assert "after-unlock" in rig.events()
 
 
 def test_commands_are_deleted_after_the_thaw(rig: Rig) -> None:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from holdstill_agent import queues
 from holdstill_agent.log import Log
-from holdstill_agent.queues import Delivery, Receiver, Sender, skew
+from holdstill_agent.queues import Delivery, Receiver, Sender, refuse_strangers, skew
 from holdstill_protocol.messages import RefusalCode, Refused
 
 REFUSED = Refused("run-1", "recipes-db", RefusalCode.BUSY, "another run")
@@ -23,15 +25,20 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.halves = 0
         self.sent: list[str] = []
         self.deleted: list[str] = []
         self.waiting: list[str] = []
 
-    def send_message(self, QueueUrl: str, MessageBody: str) -> None:  # noqa: N803 - SQS's names
+    def send_message(self, QueueUrl: str, MessageBody: str) -> dict[str, str]:  # noqa: N803 - SQS's
         """Send one message."""
         assert QueueUrl == "replies"
         self._fail()
+        if self.halves:
+            self.halves -= 1
+            return {}
         self.sent.append(MessageBody)
+        return {"MessageId": str(len(self.sent))}
 
     def delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, str]]) -> None:  # noqa: N803
         """Delete up to ten messages."""
@@ -44,6 +51,9 @@ class FakeQueue:
     def receive_message(self, **_: object) -> dict[str, Any]:
         """Return what waits; block for good when there is nothing more."""
         self._fail()
+        if self.halves:
+            self.halves -= 1
+            return {}
         if not self.waiting:
             threading.Event().wait()
         messages = [{"Body": body, "ReceiptHandle": f"receipt-{body}"} for body in self.waiting]
@@ -76,6 +86,29 @@ def test_reply_survives_a_lost_connection(fake: FakeQueue, sender: Sender) -> No
     sender.send(REFUSED)
     sender.finish(5)
     assert len(fake.sent) == 1
+
+
+def test_half_an_answer_is_no_answer(fake: FakeQueue, sender: Sender) -> None:
+    """What is broken off looks to botocore like an answer without content: the reply is sent again."""
+    fake.halves = 1
+    sender.send(REFUSED)
+    sender.finish(5)
+    assert len(fake.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"),
+    [("application/x-amz-json-1.0", True), ("text/xml", True), ("text/html", False), ("", False)],
+)
+def test_a_web_page_is_not_taken_for_an_answer(kind: str, accepted: bool) -> None:
+    """A proxy's page with status 200 would say that a reply was sent, and that nothing waits."""
+    headers: Any = {"content-type": kind} if kind else {}
+    answer: Any = AWSResponse("https://sqs", 200, headers, None)
+    if accepted:
+        refuse_strangers(http_response=answer)
+    else:
+        with pytest.raises(ResponseParserError, match="not an answer"):
+            refuse_strangers(http_response=answer)
 
 
 def test_unreachable_queue_does_not_end_the_sender(fake: FakeQueue, sender: Sender) -> None:
@@ -126,6 +159,21 @@ def test_receiver_survives_and_slows_down(fake: FakeQueue, monkeypatch: pytest.M
     assert [line.count("again_in_s") for line in log.getvalue().splitlines()] == [1, 1, 1]
 
 
+def test_an_answer_that_waited_for_nothing_slows_down(
+    fake: FakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half an answer looks like an empty queue: asked again at once, it would keep a core busy."""
+    monkeypatch.setattr(queues, "_BACKOFF_S", (0.01, 0.05))
+    fake.halves, fake.waiting = 3, ["one"]
+    log = io.StringIO()
+    notes = Log(log)
+    arrived = threading.Event()
+    Receiver(fake, "commands", lambda _: arrived.set(), threading.Event(), notes).start()
+    assert arrived.wait(5)
+    notes.flush()
+    assert [line.count("again_in_s") for line in log.getvalue().splitlines()] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("second", "millisecond", "expected"), [(0, 0, -500), (1, 0, 500), (10, 250, 9750)]
 )
@@ -146,3 +194,4 @@ def test_unknown_skew_is_none() -> None:
 def test_every_failure_of_the_network_is_expected() -> None:
     """What botocore raises for a cut connection is among what the threads survive."""
     assert issubclass(ConnectionClosedError, queues._FAILURES)
+    assert issubclass(ResponseParserError, queues._FAILURES)

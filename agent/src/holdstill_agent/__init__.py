@@ -2,12 +2,14 @@
 
 `config`     agent.toml, all its faults at once
 `loop`       receive, step, perform: the machine of `holdstill_protocol.host` with hands
+`notify`     what systemd is told: ready, alive, stopping
 `hold`       what one run holds: freezer and database, and the effects on them
-`preflight`  everything slow, before anything is held
+`preflight`  everything slow, before anything is held; a folder with a file for each kind of check
+`hooks`      the operator's own commands; `unfinished` what is still to be undone after a crash
 `queues`     SQS: a thread that receives, a thread that sends
 `freezer`    the line to the privileged process
 `database`   one connection and its session; `locks` how it locks; `position` where its log stands
-`volumes`    which EBS volumes are behind a mount
+`volumes`    which EBS volumes are behind a mount, by `mountinfo` and `block_devices`
 """
 
 __version__ = "0.1.0"

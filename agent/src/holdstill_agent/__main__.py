@@ -1,6 +1,7 @@
 """`holdstill-agent --config FILE` runs the agent; `--check` looks at the host and holds nothing."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -10,10 +11,12 @@ from pathlib import Path
 from holdstill_agent import __version__
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, load
-from holdstill_agent.errors import ConfigError
+from holdstill_agent.errors import ConfigError, FreezerUnavailableError
+from holdstill_agent.freezer import Freezer
 from holdstill_agent.hold import Hold
 from holdstill_agent.log import Log
 from holdstill_agent.loop import Loop
+from holdstill_agent.notify import Supervisor
 from holdstill_agent.preflight import Preflight
 from holdstill_protocol.host_model import Host, Shutdown
 
@@ -25,7 +28,9 @@ def main() -> int:
     """Return 0 if all went well, 1 after a failed check or a bug, 2 for a wrong configuration."""
     parser = argparse.ArgumentParser(prog="holdstill-agent", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
-    parser.add_argument("--check", action="store_true", help="run the pre-flight alone, then exit")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="run the pre-flight alone, then exit")
+    what.add_argument("--recover", action="store_true", help="undo what a crash left, then exit")
     parser.add_argument("--version", action="version", version=f"holdstill-agent {__version__}")
     arguments = parser.parse_args()
     try:
@@ -33,7 +38,14 @@ def main() -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - to the person who started it
         return 2
-    return check(config) if arguments.check else run(config)
+    if arguments.check:
+        return check(config)
+    if arguments.recover:
+        log = Log()
+        recovered = recover(config, log)
+        log.flush()
+        return 0 if recovered else 1
+    return run(config)
 
 
 def check(config: Config) -> int:
@@ -48,13 +60,34 @@ def check(config: Config) -> int:
     return 1 if preflight.code else 0
 
 
+def recover(config: Config, log: Log) -> bool:
+    """Have what a crash left frozen thawed; return whether nothing is left.
+
+    A freezer does that before it says that it is ready, and this process has no privilege for it.
+    """
+    if config.freeze:
+        try:
+            freezer = Freezer.start(config)
+        except FreezerUnavailableError as error:
+            log.event("freezer-unavailable", error=str(error))
+            return False
+        freezer.close()
+        freezer.reap()
+    return True
+
+
 def run(config: Config) -> int:
     """Run until SIGTERM or SIGINT; whatever is held then is thawed, unlocked and reported."""
+    log = Log()
+    log.event("started", version=__version__, target=config.target)
+    recover(config, log)  # before all else: writers may be waiting
+    with contextlib.suppress(OSError):  # what is wrong with it is the pre-flight's to say
+        Path(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     # boto3 is a third of a second and most of the memory: a check needs neither.
     from holdstill_agent.queues import Receiver, Sender, make_client  # noqa: PLC0415
 
     sys.setswitchinterval(_SWITCH_S)
-    log = Log()
+    supervisor = Supervisor.take()
     host = Host(
         target=config.target,
         budget_ms=config.budget_ms,
@@ -64,7 +97,9 @@ def run(config: Config) -> int:
     )
     client = make_client(config.region)
     sender = Sender(client, config.commands_url, config.replies_url, log)
-    loop = Loop(host, Hold(config), sender, log, monotonic_ms)
+    loop = Loop(
+        host, Hold(config, note=log.event), sender, log, monotonic_ms, supervisor=supervisor
+    )
     receiver = Receiver(client, config.commands_url, loop.deliver, sender.answered, log)
     broken: list[str] = []
 
@@ -76,10 +111,11 @@ def run(config: Config) -> int:
     threading.excepthook = stop_as_broken
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: loop.deliver(Shutdown()))
-    log.event("started", version=__version__, target=config.target)
+    log.event("listening")
     log.flush()
     sender.start()
     receiver.start()
+    supervisor.ready()
     loop.run()
     sender.finish(_FAREWELL_S)
     log.event("stopped", broken=broken)

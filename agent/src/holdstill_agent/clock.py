@@ -1,7 +1,11 @@
 """The two clocks, each where it belongs: monotonic for durations, wall for what others wrote."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+Pause = Callable[[float], bool]
+"""Waits that many seconds; returns whether it is worth going on."""
 
 
 def monotonic_ms() -> int:

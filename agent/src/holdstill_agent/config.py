@@ -16,6 +16,9 @@ _TARGET = r"[a-z][a-z0-9-]{0,47}"
 _QUEUE_URL = r"https://[^\s/]+/\S+|http://(localhost|127\.0\.0\.1)(:\d+)?/\S+"
 _ABSOLUTE = r"/[^\0\n]*"
 _VOLUME = r"vol-([0-9a-f]{8}|[0-9a-f]{17})"
+_WORD = r"[^\0]+"
+_USER = r"[a-z_][a-z0-9_-]{0,31}"
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,20 @@ class MountConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HookConfig:
+    """A command of the operator's, as a list: there is no shell between. Killed at its time."""
+
+    argv: tuple[str, ...]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """The whole file. Times are milliseconds, but for MySQL's timeout, which counts seconds."""
+    """The whole file. Times are milliseconds, but for MySQL's own, which counts seconds.
+
+    `kill_queries_older_than_s`: None where no query may ever be killed. `state_dir` is the
+    agent's own, `run_dir` the freezer's.
+    """
 
     path: Path
     target: str
@@ -39,12 +54,17 @@ class Config:
     option_file: str
     lock: Lock
     lock_wait_timeout_s: int
+    kill_queries_older_than_s: int | None
+    pause_replication: bool
     freeze: bool
     budget_ms: int
     run_dir: str
+    state_dir: str
     freezer_socket: str | None
     max_clock_skew_ms: int
     quiet_patience_ms: int
+    before_lock: HookConfig | None
+    after_unlock: HookConfig | None
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -63,6 +83,7 @@ def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -
     faults: list[str] = []
     top = TomlTable(document, faults)
     mysql, freeze, limits = top.table("mysql"), top.table("freeze"), top.table("limits")
+    hooks = top.table("hooks")
     lock = mysql.choice("lock", Lock, Lock.FTWRL)
     absolute = "an absolute path"
     config = Config(
@@ -78,17 +99,25 @@ def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -
         lock=lock,
         # All writers stall meanwhile, and the conductor waits for 15 s in all.
         lock_wait_timeout_s=int(mysql.seconds("lock_wait_timeout_s", 1, 5, 2)),
+        # 0 is never, as absent.
+        kill_queries_older_than_s=int(mysql.seconds("kill_queries_older_than_s", 0, _DAY_S, 0))
+        or None,
+        pause_replication=mysql.flag("pause_replication", default=False),
         freeze=freeze.flag("enabled", default=True),
         budget_ms=int(freeze.seconds("budget_s", 0.1, 60, 10) * 1000),
         run_dir=freeze.text("run_dir", _ABSOLUTE, absolute, "/run/holdstill"),
+        state_dir=top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill"),
         freezer_socket=freeze.text("socket", _ABSOLUTE, absolute) if freeze.has("socket") else None,
         max_clock_skew_ms=int(limits.seconds("max_clock_skew_s", 1, 60, 2) * 1000),
         quiet_patience_ms=int(limits.seconds("quiet_patience_s", 0, 300, 30) * 1000),
+        before_lock=_hook(hooks, "before_lock"),
+        after_unlock=_hook(hooks, "after_unlock"),
     )
-    freeze.flag("rcu_expedited", default=True)  # the freezer's own
+    freeze.flag("rcu_expedited", default=True)  # this and the next are the freezer's own
+    freeze.text("client_user", _USER, "the name of a user", "holdstill")
     if config.commands_url and config.commands_url == config.replies_url:
         top.fault("replies_url", "is the commands' own queue: the agent would answer itself")
-    for table in (top, mysql, freeze, limits):
+    for table in (top, mysql, freeze, limits, hooks):
         table.close()
     if faults:
         raise ConfigError(str(path), tuple(faults))
@@ -99,6 +128,16 @@ def _region(top: TomlTable, environ: Mapping[str, str]) -> str:
     """boto3 itself reads AWS_DEFAULT_REGION alone; everything else of AWS sets AWS_REGION too."""
     known = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     return top.text("region", r"[a-z]{2}(-[a-z]+)+-\d", "a Region, as ap-northeast-1", known)
+
+
+def _hook(hooks: TomlTable, name: str) -> HookConfig | None:
+    argv = hooks.texts(name, _WORD, "texts, the command and each of its arguments")
+    timeout_ms = int(hooks.seconds(f"{name}_timeout_s", 0.1, 600, 30) * 1000)
+    if not argv:  # an empty list is none
+        return None
+    if not argv[0].startswith("/"):
+        hooks.fault(name, f"begins with {argv[0]!r}: name the command by its absolute path")
+    return HookConfig(argv, timeout_ms)
 
 
 def _mounts(top: TomlTable) -> tuple[MountConfig, ...]:

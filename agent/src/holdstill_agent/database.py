@@ -14,9 +14,10 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from holdstill_agent.clock import monotonic_ms
-from holdstill_agent.errors import LockFailedError, LockTimeoutError
+from holdstill_agent.errors import LockFailedError, LockTimeoutError, NoAnswerError
 
 _LOCK_WAIT_TIMEOUT = 1205
+_NOT_TO_BE_KILLED = (1094, 1957, 1095)  # no such session, no such query (MariaDB), not the owner
 _ANSWER_WITHIN_S = 5
 _LEAST_WAIT_S = 0.1
 _SESSION_LIVES_S = 3600  # a server may be configured to end idle sessions after seconds
@@ -36,6 +37,8 @@ class Database:
 
     def __init__(self, connection: "Connection[Cursor]") -> None:
         self._connection = connection
+        self._until_ms: int | None = None
+        self.replicates = False  # the pre-flight finds out
         version, self._session_id = self.row("SELECT VERSION(), CONNECTION_ID()")
         self.version = str(version)
         self.is_mariadb = "mariadb" in self.version.lower()
@@ -63,18 +66,56 @@ class Database:
         )
         return database
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no error has closed it yet."""
+        return bool(self._connection.open)
+
+    @property
+    def session_id(self) -> int:
+        """Return the id by which another session can end this one."""
+        return int(self._session_id)
+
     def execute(self, statement: str) -> Sequence[tuple[Any, ...]]:
         """Return all rows. On any error close the connection and raise what it means."""
+        return self._execute(statement)[1]
+
+    def records(self, statement: str) -> Sequence[dict[str, Any]]:
+        """Return all rows by their columns' names; errors as `execute`."""
+        names, rows = self._execute(statement)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _execute(self, statement: str) -> tuple[list[str], Sequence[tuple[Any, ...]]]:
         try:
             with self._connection.cursor() as cursor:
+                self._limit_answer()
                 cursor.execute(statement)
-                return cursor.fetchall()
-        except (pymysql.MySQLError, OSError) as error:
+                names = [column[0] for column in cursor.description or ()]
+                return names, cursor.fetchall()
+        except (pymysql.MySQLError, OSError, ValueError) as error:  # ValueError: bytes, no text
             self.close()
             number = error.args[0] if error.args else None
             if number == _LOCK_WAIT_TIMEOUT:
                 raise LockTimeoutError(f"{statement}: other sessions kept it waiting") from error
+            if isinstance(error.__context__, TimeoutError):
+                raise NoAnswerError(f"{statement}: no answer in time") from error
             raise LockFailedError(f"{statement}: {error}") from error
+
+    def kill(self, statement: str) -> bool:
+        """Execute a KILL; return False, and keep this session, where its object was not to be had.
+
+        It is gone, or it is MySQL's SYSTEM_USER, which only its like may kill.
+        """
+        try:
+            with self._connection.cursor() as cursor:
+                self._limit_answer()
+                cursor.execute(statement)
+        except (pymysql.MySQLError, OSError) as error:
+            if error.args and error.args[0] in _NOT_TO_BE_KILLED:
+                return False
+            self.close()
+            raise LockFailedError(f"{statement}: {error}") from error
+        return True
 
     def row(self, statement: str) -> tuple[Any, ...]:
         """Return the only row; LockFailedError if there is none."""
@@ -85,14 +126,19 @@ class Database:
         return rows[0]
 
     def answer_by(self, until_ms: int) -> None:
-        """Give up on an answer once `until_ms` has passed: the session is closed then.
+        """Give up on answers once `until_ms` has passed: NoAnswerError, and it is closed.
 
-        The server notices that only when it has done with the statement; the lock ends then.
-        PyMySQL has no call for it, but looks at this attribute before it reads each packet.
+        The server notices that only when it has done with the statement, and keeps the lock until
+        then: another session must kill this one.
         """
-        left_s = (until_ms - monotonic_ms()) / 1000
-        connection: Any = self._connection
-        connection._read_timeout = max(_LEAST_WAIT_S, left_s)  # noqa: SLF001
+        self._until_ms = until_ms
+
+    def _limit_answer(self) -> None:
+        """PyMySQL has no call for it, but looks at this attribute before it reads each packet."""
+        if self._until_ms is not None:
+            left_s = (self._until_ms - monotonic_ms()) / 1000
+            connection: Any = self._connection
+            connection._read_timeout = max(_LEAST_WAIT_S, left_s)  # noqa: SLF001
 
     def is_same_session(self) -> bool:
         """Return whether this still is the session that connected, and so held its lock."""

@@ -25,6 +25,16 @@ class CheckFailedError(HostError):
     """A check of the pre-flight did not pass."""
 
 
+class StateUnwritableError(HostError):
+    """What must be undone after a crash cannot be recorded; so nothing of it is done."""
+
+
+class HookFailedError(HostError):
+    """The operator's `before_lock` failed, or took longer than its limit."""
+
+    code = RefusalCode.HOOK_FAILED
+
+
 class FreezerUnavailableError(HostError):
     """The freezer did not start, refused to serve, or its line ended."""
 
@@ -47,6 +57,10 @@ class LockFailedError(HostError):
     """MySQL refused the lock, or the connection was lost; the connection is closed."""
 
     code = RefusalCode.LOCK_FAILED
+
+
+class NoAnswerError(LockFailedError):
+    """A statement was not answered in time: it may still hang in the server, lock and all."""
 
 
 class LockTimeoutError(HostError):

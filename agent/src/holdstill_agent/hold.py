@@ -1,8 +1,12 @@
 """What one run holds, and the effects on it: every method ends in an event, and never raises."""
 
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from math import ceil
 
 from holdstill_agent import clock
+from holdstill_agent.clock import Pause
 from holdstill_agent.config import Config
 from holdstill_agent.database import Database
 from holdstill_agent.errors import (
@@ -14,9 +18,15 @@ from holdstill_agent.errors import (
     LockFailedError,
 )
 from holdstill_agent.freezer import Freezer, ThawReport
-from holdstill_agent.locks import STRATEGIES
+from holdstill_agent.hooks import HookReport, Hooks
+from holdstill_agent.locking import Taken, take
+from holdstill_agent.locks import STRATEGIES, Strategy
+from holdstill_agent.lookout import Lookout
 from holdstill_agent.position import read_position
-from holdstill_agent.preflight import QUIET_MS, Pause, Preflight
+from holdstill_agent.preflight import QUIET_MS, Preflight
+from holdstill_agent.quiet_moment import await_quiet
+from holdstill_agent.replication import Replication
+from holdstill_agent.unfinished import Unfinished
 from holdstill_protocol.host_model import (
     Failed,
     HoldLost,
@@ -24,13 +34,15 @@ from holdstill_protocol.host_model import (
     QuiesceHeld,
     Released,
 )
-from holdstill_protocol.messages import ThawReason
+from holdstill_protocol.messages import Check, ThawReason
 
 _THAW_WITHIN_MS = 1000  # it takes 0.2; then the lock is given back anyway, and the line closed
 
-_UNLOCK_WITHIN_MS = 5000  # then the session is closed, which unlocks too
+_UNLOCK_WITHIN_MS = 1000  # it takes 0.2; then the session is killed, which unlocks too
 
-_LOCK_OUTLIVES_S = 1  # the budget, where only the server can end the lock of a stopped agent
+_LAST_PATIENCE_MS = 3000  # since the pre-flight a query may have come; the conductor waits for 15 s
+
+_UNDO_AGAIN_MS = 5000  # what could not be undone yet, as the server is down
 
 _REASONS = {"deadline": ThawReason.DEADLINE, "shutdown": ThawReason.SHUTDOWN}
 
@@ -38,12 +50,24 @@ _REASONS = {"deadline": ThawReason.DEADLINE, "shutdown": ThawReason.SHUTDOWN}
 class Hold:
     """The connected freezer and database of the one run there can be, and since when they hold."""
 
-    def __init__(self, config: Config, preflight: type[Preflight] = Preflight) -> None:
+    def __init__(
+        self,
+        config: Config,
+        preflight: type[Preflight] = Preflight,
+        note: Callable[..., None] = lambda _name, **_fields: None,
+    ) -> None:
+        """Note events by `note`, as the log does."""
         self._config = config
+        self._note = note
         self._make_preflight = preflight
         self._strategy = STRATEGIES.get(config.lock)
         self._freezer: Freezer | None = None
         self._database: Database | None = None
+        self._lookout: Lookout | None = None
+        self._hooks = Hooks(config, Unfinished(config.state_dir))
+        self._replication = Replication(config)
+        self.undo_again_at_ms: int | None = None
+        self._untold: tuple[Check, ...] = ()
         self._ended: list[Freezer] = []
         self._locked_at_ms = 0
         self._frozen_at_ms = 0
@@ -51,15 +75,35 @@ class Hold:
     def preflight(self, run_id: str, until_ms: int, pause: Pause) -> PreflightPassed | Failed:
         """Check the host, connect freezer and database."""
         self.tidy()  # the last run's freezer must have let go of its marker
-        preflight = self._make_preflight(self._config, until_ms, pause)
+        preflight = self._make_preflight(self._config, until_ms, pause, run_id)
         preflight.run()
+        self._note_killed(run_id, preflight.lookout)
         if preflight.code:
             preflight.close()
             self._end(preflight.freezer)
             return Failed(run_id, preflight.code, preflight.failures())
         self._freezer, self._database = preflight.freezer, preflight.database
-        checks = tuple(preflight.checks)
+        self._lookout = preflight.lookout
+        checks, self._untold = (*self._untold, *preflight.checks), ()
         return PreflightPassed(run_id, preflight.volumes, checks, clock.monotonic_ms())
+
+    def undo(self, pause: Pause) -> Iterator[HookReport]:
+        """Undo what a run left to be undone, this process's or a dead one's. Nothing is held.
+
+        A failure costs no run: its own has been judged, and the next one is told.
+        """
+        self.undo_again_at_ms = None
+        if started := self._replication.resume():
+            self._note("replication-started", **asdict(started))
+            if started.failure:
+                self.undo_again_at_ms = clock.monotonic_ms() + _UNDO_AGAIN_MS
+                detail = f"after run {started.run_id}: {started.failure}"
+                self._untold = (Check("replication", passed=False, detail=detail),)
+        if report := self._hooks.after_unlock(pause):
+            if report.failure:
+                detail = f"after run {report.run_id}: {report.failure}"
+                self._untold = (Check("after_unlock", passed=False, detail=detail),)
+            yield report
 
     def quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld | Failed:
         """Lock, read the position, freeze. If any of it fails, all is given back."""
@@ -75,18 +119,11 @@ class Hold:
         position = None
         asked_at_ms = self._locked_at_ms = clock.monotonic_ms()
         if self._database and self._strategy:
-            self._database.end_when_idle(ceil(self._config.budget_ms / 1000) + _LOCK_OUTLIVES_S)
-            for statement in self._strategy.ease:
-                self._database.execute(statement)
-            asked_at_ms = clock.monotonic_ms()
-            # The server's own lock_wait_timeout comes first, and says what it waited for.
-            lock_wait_ms = self._config.lock_wait_timeout_s * 1000
-            self._database.answer_by(asked_at_ms + lock_wait_ms + self._config.budget_ms)
-            for statement in self._strategy.take:
-                self._database.execute(statement)
-            self._locked_at_ms = clock.monotonic_ms()
+            taken = self._lock(run_id, self._database, self._strategy, expires_at_ms)
+            asked_at_ms, self._locked_at_ms = taken.asked_at_ms, taken.locked_at_ms
             self._database.answer_by(asked_at_ms + self._config.budget_ms)
             position = read_position(self._database)
+            self._end_in_time(self._database, asked_at_ms + self._config.budget_ms)
         # Writers stall from the moment the lock is asked for: from there the budget counts.
         until_ms = asked_at_ms + self._config.budget_ms
         now_ms = clock.monotonic_ms()
@@ -98,6 +135,32 @@ class Hold:
         self._frozen_at_ms = clock.monotonic_ms()
         lock_wait_ms = self._locked_at_ms - asked_at_ms
         return QuiesceHeld(run_id, asked_at_ms, lock_wait_ms, round(freeze_us / 1000), position)
+
+    def _lock(
+        self, run_id: str, database: Database, strategy: Strategy, expires_at_ms: int
+    ) -> Taken:
+        """Wait for a quiet moment once more, then lock."""
+        if self._lookout is None:  # without it a statement that hangs would keep the lock
+            raise LockFailedError("no second session: prepare again")
+        wait_ms = self._config.lock_wait_timeout_s * 1000
+        left_ms = expires_at_ms - clock.monotonic_ms() - wait_ms
+        patience_ms = max(0, min(_LAST_PATIENCE_MS, self._config.quiet_patience_ms, left_ms))
+        kill_older_than_s = self._config.kill_queries_older_than_s
+        try:
+            await_quiet(self._lookout, kill_older_than_s, patience_ms, _sleep)
+            database.end_when_idle(ceil(self._config.budget_ms / 1000))
+            return take(database, self._lookout, strategy, wait_ms, kill_older_than_s)
+        finally:
+            self._note_killed(run_id, self._lookout)
+
+    def _end_in_time(self, database: Database, until_ms: int) -> None:
+        """Let the server end the lock of an agent that is stopped, less than a second too late.
+
+        The time counts from the last statement; what the lock was waited for is gone of it.
+        """
+        left_s = ceil((until_ms - clock.monotonic_ms()) / 1000)
+        if 0 < left_s < ceil(self._config.budget_ms / 1000):
+            database.end_when_idle(left_s)
 
     def release(self, run_id: str) -> Released:
         """Thaw, unlock, prove, disconnect. Nothing here can keep the lock."""
@@ -153,13 +216,20 @@ class Hold:
             self._freezer.close()
         if self._database:
             self._database.close()
+        if self._lookout:  # whatever that session still does, it does not keep the lock
+            self._lookout.end_watched()
+            self._lookout.close()
         self._end(self._freezer)
-        self._freezer = self._database = None
+        self._freezer = self._database = self._lookout = None
 
     def tidy(self) -> None:
         """Wait until ended freezers are gone. Not while anything is held."""
         while self._ended:
             self._ended.pop().reap()
+
+    def _note_killed(self, run_id: str, lookout: Lookout | None) -> None:
+        while lookout and lookout.killed:
+            self._note("query-killed", run_id=run_id, **asdict(lookout.killed.pop(0)))
 
     def _end(self, freezer: Freezer | None) -> None:
         if freezer:
@@ -173,3 +243,8 @@ def _settle(freezer: Freezer, expires_at_ms: int) -> None:
             raise CheckFailedError(
                 f"quiet: syncfs takes {took_ms} ms again since the pre-flight; nothing was locked"
             )
+
+
+def _sleep(pause_s: float) -> bool:
+    time.sleep(pause_s)
+    return True

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from holdstill_agent.hold import Hold
 from holdstill_agent.log import Log
+from holdstill_agent.notify import NOBODY, Supervisor
 from holdstill_agent.queues import Delivery
 from holdstill_protocol.codec import decode_command
 from holdstill_protocol.errors import (
@@ -61,13 +62,21 @@ class Loop:
     """The agent, between its queues and its hands."""
 
     def __init__(
-        self, host: Host, hold: Hold, outbox: Outbox, log: Log, now_ms: Callable[[], int]
+        self,
+        host: Host,
+        hold: Hold,
+        outbox: Outbox,
+        log: Log,
+        now_ms: Callable[[], int],
+        *,
+        supervisor: Supervisor = NOBODY,
     ) -> None:
         self._host = host
         self._hold = hold
         self._outbox = outbox
         self._log = log
         self._now_ms = now_ms
+        self._supervisor = supervisor
         self._inbox: SimpleQueue[Delivery | Shutdown] = SimpleQueue()
         self._arrived: deque[Event] = deque()
         self._results: deque[Event] = deque()
@@ -88,14 +97,16 @@ class Loop:
 
     def run(self) -> None:
         """Run until told to stop and nothing is held."""
-        while not (self._stopping and isinstance(self._host.phase, Idle)):
-            self._wait(self._timeout_ms())
+        self._undo()  # what the last process left
+        while self._arrived or not (self._stopping and isinstance(self._host.phase, Idle)):
+            self._wait(0 if self._arrived else self._timeout_ms())
             self._turn()
         self._delete()
         self._log.flush()
 
     def _turn(self) -> None:
         """Do everything that there is to do now."""
+        self._supervisor.alive(self._now_ms())
         self._feed(Tick(self._now_ms()))
         while event := self._next():
             self._feed(event)
@@ -103,6 +114,8 @@ class Loop:
             self._hold.tidy()
             self._log.flush()
         self._delete_in_time()
+        if isinstance(self._host.phase, Idle):
+            self._undo()
 
     def _next(self) -> Event | None:
         """Return the next event; what arrived during an effect comes before its result."""
@@ -116,6 +129,12 @@ class Loop:
         for effect in effects:
             self._perform(effect)
 
+    def _undo(self) -> None:
+        """Undo what a run has left, ended or killed. It may take a while: commands wait for it."""
+        for report in self._hold.undo(self._pause):
+            self._log.event("after-unlock", **asdict(report))
+            self._log.flush()
+
     def _perform(self, effect: Effect) -> None:
         match effect:
             case Send(reply):
@@ -126,6 +145,7 @@ class Loop:
             case Release(run_id):
                 self._results.append(self._hold.release(run_id))
             case Preflight(run_id, until_ms):
+                self._undo()
                 self._log.event("preflight", run_id=run_id)
                 self._log.flush()
                 passed = self._hold.preflight(run_id, until_ms, self._still_wanted)
@@ -143,8 +163,12 @@ class Loop:
                 due_ms = [until_ms]
             case _:
                 due_ms = []
+        if self._hold.undo_again_at_ms is not None and isinstance(self._host.phase, Idle):
+            due_ms.append(self._hold.undo_again_at_ms)
         if self._taken:
             due_ms.append(self._delete_at_ms)
+        if self._supervisor.feed_every_ms is not None:  # idle too, it must be heard
+            due_ms.append(self._supervisor.due_ms())
         return max(0, min(due_ms) - self._now_ms()) if due_ms else None
 
     def _wait(self, timeout_ms: int | None) -> None:
@@ -162,12 +186,19 @@ class Loop:
 
     def _still_wanted(self, pause_s: float) -> bool:
         """Pause a pre-flight; return whether nothing came meanwhile that ends its run."""
-        self._wait(round(pause_s * 1000))
-        self._empty_inbox()
+        self._pause(pause_s)
         phase = self._host.phase
         return isinstance(phase, Preparing) and not any(
             _ends(event, phase.run_id) for event in self._arrived
         )
+
+    def _pause(self, pause_s: float) -> bool:
+        """Wait while nothing is held; what arrives is taken, or SQS would show it again."""
+        self._supervisor.alive(self._now_ms())
+        self._wait(round(pause_s * 1000))
+        self._empty_inbox()
+        self._delete_in_time()
+        return True
 
     # --- messages
 
@@ -180,6 +211,7 @@ class Loop:
                 return
             if isinstance(delivery, Shutdown):
                 self._stopping = True
+                self._supervisor.stopping()
                 self._arrived.append(delivery)
             else:
                 self._take(delivery)

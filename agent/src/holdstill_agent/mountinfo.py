@@ -11,10 +11,17 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount. `device`: "major:minor" of the filesystem's superblock."""
+    """A mount. `device`: "major:minor" of the filesystem's superblock; `root`: what of it is shown.
 
+    `source` is what mount(8) was given: a device's path, or only a name.
+    """
+
+    number: int
     device: str
+    root: str
     point: str
+    kind: str
+    source: str
 
 
 class Mounts:
@@ -28,7 +35,7 @@ class Mounts:
         """Read them; elsewhere than on Linux, where nothing can be frozen, there is only one."""
         mountinfo = Path("/proc/self/mountinfo")
         if not mountinfo.exists():
-            return cls("1 0 0:0 / / rw - none")
+            return cls("1 0 0:0 / / rw - none none rw")
         return cls(os.fsdecode(mountinfo.read_bytes()))  # a path need not be UTF-8
 
     def holding(self, path: str) -> Mount:
@@ -38,6 +45,20 @@ class Mounts:
         deepest = max(len(mount.point) for mount in holding)
         # Of several on one point the last hides the others.
         return [mount for mount in holding if len(mount.point) == deepest][-1]
+
+    def holding_descriptor(self, descriptor: int) -> Mount | None:
+        """Return the mount of an open file, None for what is on no mount: a pipe, a socket."""
+        try:
+            lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+        except OSError:  # closed, or no Linux
+            return None
+        numbers = [int(line.split()[1]) for line in lines if line.startswith("mnt_id:")]
+        return next((mount for mount in self._mounts if mount.number in numbers), None)
+
+    def at(self, path: str) -> tuple[Mount, ...]:
+        """Return the mounts on this very point, the visible one last; none if it is no point."""
+        real = os.path.realpath(path)
+        return tuple(mount for mount in self._mounts if mount.point == real)
 
     def freeze_holds(self, frozen: str, path: str) -> bool:
         """Return whether freezing the mount `frozen` would hold writes to `path`.
@@ -56,7 +77,14 @@ def _under(path: str, point: str) -> bool:
 
 
 def _mount(line: str) -> Mount:
-    _, _, device, _, point, *_ = line.split(" ")
-    for octal in ("040", "011", "012", "134"):  # proc_pid_mountinfo(5): space, tab, newline, \
-        point = point.replace("\\" + octal, chr(int(octal, 8)))
-    return Mount(device, point)
+    place, _, origin = line.partition(" - ")
+    number, _, device, root, point, *_ = place.split(" ")
+    kind, source, *_ = [*origin.split(" "), "", ""]
+    return Mount(int(number), device, _plain(root), _plain(point), kind, _plain(source))
+
+
+def _plain(text: str) -> str:
+    r"""Undo the kernel's octal escapes (proc_pid_mountinfo(5)): space, tab, newline, \."""
+    for octal in ("040", "011", "012", "134"):
+        text = text.replace("\\" + octal, chr(int(octal, 8)))
+    return text

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from holdstill_agent.clock import monotonic_ms, wall
 from holdstill_agent.log import Log
@@ -25,8 +26,9 @@ _BATCH = 10  # SQS's largest
 _BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SEND_AGAIN_AFTER_S = (0.1, 0.5, 2.0)
 _COURTESY_S = 0.015  # a thaw follows the answer to its freeze by at least two hops
+_NO_POLL_S = 1.0  # SQS says nothing for 20 s where there is no message
 
-_FAILURES = (BotoCoreError, ClientError)
+_FAILURES = (BotoCoreError, ClientError, ResponseParserError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def make_client(region: str) -> Any:
 
     One attempt a call: repeating is decided here, where it is known what still makes sense.
     """
-    return boto3.client(
+    client = boto3.client(
         "sqs",
         region_name=region,
         config=ClientConfig(
@@ -56,6 +58,15 @@ def make_client(region: str) -> Any:
             parameter_validation=False,  # the few parameters are ours
         ),
     )
+    client.meta.events.register("after-call.*", refuse_strangers)
+    return client
+
+
+def refuse_strangers(http_response: Any, **_: object) -> None:
+    """Raise ResponseParserError for a web page in SQS's place: botocore takes it for an answer."""
+    kind = http_response.headers.get("content-type", "")
+    if "json" not in kind and "xml" not in kind:
+        raise ResponseParserError(f"not an answer of SQS, but {kind or 'something untyped'}")
 
 
 class Receiver:
@@ -83,6 +94,7 @@ class Receiver:
 
     def _run(self) -> None:
         while True:
+            asked_at_ms = monotonic_ms()
             try:
                 response = self._client.receive_message(
                     QueueUrl=self._url,
@@ -90,10 +102,13 @@ class Receiver:
                     WaitTimeSeconds=LONG_POLL_S,
                 )
             except _FAILURES as error:
-                self._back_off(error)
+                self._back_off(str(error))
+                continue
+            messages = response.get("Messages", [])
+            if not messages and monotonic_ms() - asked_at_ms < _NO_POLL_S * 1000:
+                self._back_off("no message, and no wait for one: half an answer, or not of SQS")
                 continue
             self._failures = 0
-            messages = response.get("Messages", [])
             self._answered.clear()
             skew_ms = skew(response, wall()) if messages else 0
             for message in messages:
@@ -107,10 +122,10 @@ class Receiver:
                 # Python, during which no other thread runs.
                 self._answered.wait(_COURTESY_S)
 
-    def _back_off(self, error: Exception) -> None:
+    def _back_off(self, why: str) -> None:
         wait_s = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
         self._failures += 1
-        self._log.event("receive-failed", error=str(error), again_in_s=wait_s)
+        self._log.event("receive-failed", error=why, again_in_s=wait_s)
         self._pause.wait(wait_s)
 
 
@@ -155,7 +170,9 @@ class Sender:
         body = encode(reply)
         for again_after_s in (*_SEND_AGAIN_AFTER_S, None):
             try:
-                self._client.send_message(QueueUrl=self._replies_url, MessageBody=body)
+                answer = self._client.send_message(QueueUrl=self._replies_url, MessageBody=body)
+                if "MessageId" not in answer:
+                    raise ResponseParserError("half an answer, without a message's id")
             except _FAILURES as error:
                 self._log.event(
                     "send-failed",

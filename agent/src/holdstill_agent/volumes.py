@@ -1,64 +1,119 @@
-r"""Which EBS volumes are behind a mount, by sysfs.
+"""Which EBS volumes are behind a mount: what its disks tell, and what agent.toml says.
 
-On Nitro instances an EBS volume's NVMe serial is its id without the dash. Under LVM and md the
-filesystem's device is virtual, and its `slaves` lead down to the volumes.
+On Nitro instances an EBS volume's NVMe serial is its id without the dash. A Xen instance's disk
+tells nothing, and its name may be another than the one it was attached by, so only the operator
+knows; that they are this instance's volumes is for the conductor to see.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from holdstill_agent.block_devices import (
+    SYSFS,
+    Disk,
+    ask_lsblk,
+    devices_of,
+    disks_by_lsblk,
+    disks_by_sysfs,
+)
 from holdstill_agent.config import MountConfig
 from holdstill_agent.errors import CheckFailedError
 from holdstill_agent.mountinfo import Mounts
 
 _SERIAL = re.compile(r"vol-?([0-9a-f]{8}|[0-9a-f]{17})")
-_SYSFS = Path("/sys")
+_XEN = re.compile(r"xvd([a-z]+)\d*")
+_INSTANCE_STORE = "Amazon EC2 NVMe Instance Storage"
 
 
 def find_volumes(
-    mounts: tuple[MountConfig, ...], mounted: Mounts, sysfs: Path = _SYSFS
+    mounts: tuple[MountConfig, ...],
+    mounted: Mounts,
+    sysfs: Path = SYSFS,
+    lsblk: Callable[[], str] = ask_lsblk,
 ) -> tuple[str, ...]:
     """Return the volumes of all mounts, each once; CheckFailedError where one is not known."""
     found: dict[str, None] = {}
     for mount in mounts:
-        device = mounted.holding(mount.path).device
-        found.update(dict.fromkeys(_of_mount(mount, sysfs / "dev/block" / device)))
+        if mounted.at(mount.path) or not mount.volumes:
+            disks = _disks(mount, mounted, sysfs, lsblk)
+            found.update(dict.fromkeys(_volumes(mount, disks)))
+        else:  # no mount point, which only a freezer's stand-in accepts: nothing to look at
+            found.update(dict.fromkeys(mount.volumes))
     return tuple(found)
 
 
-def _of_mount(mount: MountConfig, device: Path) -> tuple[str, ...]:
-    told = [_serial(disk) for disk in _disks(device)]
-    known = tuple(volume for volume in told if volume)
-    if known and len(known) == len(told):
-        if mount.volumes and set(mount.volumes) != set(known):
-            raise CheckFailedError(
-                f"{mount.path} is on {', '.join(known)}, its configuration says"
-                f" {', '.join(mount.volumes)}: remove `volumes` from it"
-            )
-        return known
-    if mount.volumes:
-        return mount.volumes
-    raise CheckFailedError(
-        f"the device of {mount.path} does not tell its volume (no NVMe serial):"
+def _disks(
+    mount: MountConfig, mounted: Mounts, sysfs: Path, lsblk: Callable[[], str]
+) -> tuple[Disk, ...]:
+    filesystem = mounted.holding(mount.path)
+    devices = devices_of(filesystem, sysfs)
+    if not devices and filesystem.kind == "btrfs":  # of members that cannot be seen from here
+        name = Path(filesystem.source).name
+        return tuple(Disk(name) for _ in mount.volumes or (name,))
+    if not devices:
+        raise CheckFailedError(
+            f"{mount.path} is {filesystem.kind} on {filesystem.source or 'nothing'}, no disk of"
+            " this host: EBS has no snapshot of that; name a filesystem on EBS volumes"
+        )
+    disks = _each_once(disks_by_sysfs(device) for device in devices)
+    if all(disk.serial for disk in disks):
+        return disks
+    # udev may know a serial that sysfs does not show.
+    text = lsblk()
+    asked = _each_once(disks_by_lsblk(text, device.name) for device in devices)
+    same = {disk.name for disk in asked} == {disk.name for disk in disks}
+    return asked if same else disks
+
+
+def _each_once(groups: Iterable[tuple[Disk, ...]]) -> tuple[Disk, ...]:
+    return tuple(dict.fromkeys(disk for group in groups for disk in group))
+
+
+def _volumes(mount: MountConfig, disks: tuple[Disk, ...]) -> tuple[str, ...]:
+    """Return the volumes behind a mount, those that its disks tell first."""
+    lost = [disk.name for disk in disks if disk.model == _INSTANCE_STORE]
+    if lost:
+        raise CheckFailedError(
+            f"{mount.path} is on {', '.join(lost)}, an instance store: EBS has no snapshot of it,"
+            " and it is lost when the instance stops; move the database to EBS volumes"
+        )
+    told = tuple(dict.fromkeys(volume for disk in disks if (volume := _told(disk))))
+    silent = [disk for disk in disks if not _told(disk)]
+    if not mount.volumes:
+        if silent:
+            raise CheckFailedError(_what_to_write(mount, silent))
+        return told
+    if not silent and set(told) != set(mount.volumes):
+        raise CheckFailedError(
+            f"{mount.path} is on {', '.join(told)}, its configuration says"
+            f" {', '.join(mount.volumes)}: remove `volumes` from it"
+        )
+    configured = set(mount.volumes)
+    if not set(told) <= configured or len(configured) != len(told) + len(silent):
+        raise CheckFailedError(
+            f"{mount.path} is on {len(disks)} disks ({', '.join(map(_shown, disks))}), its"
+            f" configuration says {', '.join(mount.volumes)}: write the volume of each disk"
+        )
+    return told + tuple(volume for volume in mount.volumes if volume not in told)
+
+
+def _told(disk: Disk) -> str | None:
+    matched = _SERIAL.fullmatch(disk.serial)
+    return f"vol-{matched[1]}" if matched else None
+
+
+def _shown(disk: Disk) -> str:
+    return f"{disk.name}: {_told(disk) or 'tells none'}"
+
+
+def _what_to_write(mount: MountConfig, silent: list[Disk]) -> str:
+    names = ", ".join(disk.name for disk in silent)
+    said = (
+        f"the device of {mount.path} does not tell its volume ({names} has no serial of EBS):"
         ' write volumes = ["vol-…"] beside its path'
     )
-
-
-def _disks(device: Path) -> list[Path]:
-    """Return the physical disks behind a block device's folder in sysfs."""
-    if not device.exists():  # a filesystem without a device of its own, as btrfs
-        return []
-    device = device.resolve()
-    slaves = sorted(device.glob("slaves/*"))
-    if slaves:
-        return [disk for slave in slaves for disk in _disks(slave)]
-    return [device.parent if (device / "partition").exists() else device]
-
-
-def _serial(disk: Path) -> str | None:
-    try:
-        serial = (disk / "device/serial").read_text().strip()
-    except OSError:
-        return None
-    matched = _SERIAL.fullmatch(serial)
-    return f"vol-{matched[1]}" if matched else None
+    if letters := [matched[1] for disk in silent if (matched := _XEN.fullmatch(disk.name))]:
+        places = ", ".join(f"/dev/sd{letter} or /dev/xvd{letter}" for letter in letters)
+        said += f"; EC2 most often shows a Xen instance's as attached at {places}"
+    return said

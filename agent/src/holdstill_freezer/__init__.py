@@ -6,6 +6,7 @@ when its deadline passes, when a signal comes, and when the line ends for whatev
 
 `session`  the line protocol, and when to thaw
 `guard`    the second process, which thaws when the first is killed or hangs
+`peer`     who may talk to it at all
 `marker`   whose freeze it is, written before it, so that only ours is ever thawed
 `mounts`   which filesystems may be frozen at all
 `settings` what the freezer reads of agent.toml

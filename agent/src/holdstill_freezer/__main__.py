@@ -11,22 +11,24 @@ if not __package__:  # run by its path: the folder above holds the package
     sys.path.append(__file__.rpartition("/holdstill_freezer/")[0] or ".")
 
 import argparse
+import contextlib
 import gc
 import os
 import socket
 from pathlib import Path
 
 from holdstill_freezer import kernel
-from holdstill_freezer.errors import FreezerError
+from holdstill_freezer.errors import BusyError, FreezerError
 from holdstill_freezer.guard import Shared, fork_guard
 from holdstill_freezer.marker import Marker
 from holdstill_freezer.mounts import open_mounts
+from holdstill_freezer.peer import require_permitted
 from holdstill_freezer.session import Session
 from holdstill_freezer.settings import read_settings
 
 
 def main() -> int:
-    """Serve one connection, or recover; 0 unless something may still be frozen or is unusable."""
+    """Serve one connection, or recover; 1 if it was refused, or what a dead one froze may be so."""
     parser = argparse.ArgumentParser(prog="holdstill_freezer", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="agent.toml")
     what = parser.add_mutually_exclusive_group(required=True)
@@ -44,6 +46,9 @@ def _recover(config: Path) -> int:
         kernel.require_privilege()
         marker = Marker.acquire(settings.run_dir)
         thawed = marker.recover()
+    except BusyError as error:  # it has recovered when it started, and thaws what it holds
+        _log("recovery-left-to-the-living", error)
+        return 0
     except (FreezerError, OSError) as error:
         _log("not-recovered", error)
         return 1
@@ -55,17 +60,16 @@ def _recover(config: Path) -> int:
 def _serve(config: Path, line: socket.socket) -> int:
     try:
         settings = read_settings(config)
+        require_permitted(line, settings.client_user)
         kernel.require_privilege()
         marker = Marker.acquire(settings.run_dir)
         marker.recover()  # before RcuExpedited looks whether it is on
         rcu = kernel.RcuExpedited(wanted=settings.rcu_expedited)
         mounts = open_mounts(settings.mounts, settings.run_dir)
     except FreezerError as error:
-        line.sendall(f"refused {error.code} {error}\n".encode(errors="replace"))
-        return 1
+        return _refuse(line, error.code, error)
     except OSError as error:
-        line.sendall(f"refused unavailable {error}\n".encode(errors="replace"))
-        return 1
+        return _refuse(line, "unavailable", error)
     shared = Shared(mounts, marker, rcu, settings.budget_ms)
     guard = fork_guard(line, shared)
     gc.disable()  # nothing is collected, and so nothing is paged in, while a filesystem is held
@@ -75,6 +79,14 @@ def _serve(config: Path, line: socket.socket) -> int:
     if ended != "disconnected":  # as every run ends
         _log("ended", ended)
     return 0
+
+
+def _refuse(line: socket.socket, code: str, error: Exception) -> int:
+    """Say why, to a client that may be gone already, and to the journal."""
+    with contextlib.suppress(OSError):
+        line.sendall(f"refused {code} {error}\n".encode(errors="replace"))
+    _log("refused", f"{code} {error}")
+    return 1
 
 
 def _log(event: str, detail: object) -> None:

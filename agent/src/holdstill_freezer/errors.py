@@ -31,6 +31,12 @@ class NotPermittedError(FreezerError):
     code = "not-permitted"
 
 
+class StrangerError(FreezerError):
+    """Somebody is at the socket who may not freeze; agent.toml says who may."""
+
+    code = "not-permitted"
+
+
 class BusyError(FreezerError):
     """Another freezer lives, with the same run_dir: one freeze at a time."""
 

@@ -40,15 +40,26 @@ def open_mounts(paths: Iterable[str], run_dir: str) -> tuple[Mount, ...]:
     rows = _mountinfo()
     mounts = tuple(_open(path, rows) for path in paths)
     root = next(row.device for row in reversed(rows.values()) if row.point == "/")
-    needed = {root: "the root filesystem", device_of(run_dir): "freeze.run_dir's filesystem"}
+    needed = {
+        device_of(run_dir): "the filesystem of freeze.run_dir: name another, as /run/holdstill"
+    }
     for swap_file in _swap_files():
-        needed[device_of(swap_file)] = f"the filesystem of the swap file {swap_file}"
+        needed[device_of(swap_file)] = (
+            f"the filesystem of the swap file {swap_file}: swapoff it, or move it elsewhere"
+        )
+    needed[root] = (
+        "the root filesystem, whose freeze would stop this host: move the database to a volume of"
+        " its own, or set freeze.enabled = false"
+    )
     for mount in mounts:
         if mount.device in needed:
             raise UnfitMountError(f"{mount.path} is on {needed[mount.device]}")
         if mount.kind not in _FREEZABLE:
             tried = ", ".join(_FREEZABLE)
-            raise UnfitMountError(f"{mount.path} is {mount.kind}; freezing was tried on {tried}")
+            raise UnfitMountError(
+                f"{mount.path} is {mount.kind}, and freezing was tried on {tried}: move the"
+                " database to one of these, or set freeze.enabled = false"
+            )
     if len({mount.device for mount in mounts}) < len(mounts):
         raise UnfitMountError("two of [[mounts]] are the same filesystem: name it once")
     return mounts
@@ -73,7 +84,10 @@ def _open(path: str, rows: Mapping[int, _Row]) -> Mount:
         raise UnfitMountError(f"{path}: {error.strerror}") from error
     row = _row_of(descriptor, rows)
     if row.point != os.path.realpath(path):
-        raise UnfitMountError(f"{path} is no mount point; it is part of {row.point}")
+        raise UnfitMountError(
+            f"{path} is no mount point, it is part of {row.point}: mount the database's volume"
+            " there, or name the whole filesystem's mount point in [[mounts]]"
+        )
     if row.root != "/":
         raise UnfitMountError(
             f"{path} shows only {row.root} of its filesystem; name the whole one's mount point"

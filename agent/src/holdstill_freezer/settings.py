@@ -15,12 +15,16 @@ MAX_BUDGET_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Which mounts, in the order of freezing, for how long at most, and where the marker is."""
+    """Which mounts, in the order of freezing, for how long at most, and where the marker is.
+
+    `client_user`: who may ask for it through a socket, besides root and the freezer's own user.
+    """
 
     mounts: tuple[str, ...]
     budget_ms: int
     rcu_expedited: bool
     run_dir: str
+    client_user: str
 
 
 def read_settings(path: Path) -> Settings:
@@ -41,6 +45,7 @@ def read_settings(path: Path) -> Settings:
         budget_ms=_budget_ms(freeze.get("budget_s", 10)),
         rcu_expedited=freeze.get("rcu_expedited", True) is True,
         run_dir=_path(freeze.get("run_dir", "/run/holdstill"), "freeze.run_dir"),
+        client_user=_user(freeze.get("client_user", "holdstill")),
     )
 
 
@@ -64,6 +69,12 @@ def _mounts(value: Any) -> tuple[str, ...]:
 def _path(value: Any, key: str) -> str:
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         raise BadConfigError(f"{key} must be an absolute path")
+    return value
+
+
+def _user(value: Any) -> str:
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise BadConfigError("freeze.client_user must be the name of a user")
     return value
 
 

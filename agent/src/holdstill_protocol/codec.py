@@ -26,6 +26,7 @@ from holdstill_protocol.messages import (
     RefusalCode,
     Refused,
     Reply,
+    SourcePosition,
     Thaw,
     Thawed,
     ThawReason,
@@ -123,6 +124,17 @@ def _position(fields: Fields | None) -> Position | None:
         file=fields.text_or_none("file"),
         offset=fields.whole_or_none("offset"),
         gtid=fields.text("gtid"),
+        sources=tuple(
+            SourcePosition(
+                channel=source.text("channel"),
+                host=source.text("host"),
+                port=source.whole("port"),
+                file=source.text_or_none("file"),
+                offset=source.whole_or_none("offset"),
+                gtid=source.text("gtid"),
+            )
+            for source in fields.objects_or_empty("sources")
+        ),
     )
 
 

@@ -96,6 +96,10 @@ class Fields:
             raise self._wrong(name, "a list of objects")
         return tuple(type(self)(value, f"{name}[].", self.named_run) for value in values)
 
+    def objects_or_empty(self, name: str) -> tuple[Self, ...]:
+        """Return a list of objects, empty where it is null or missing."""
+        return () if self._body.get(name) is None else self.objects(name)
+
     def object_or_none(self, name: str) -> Self | None:
         """Return an object, or None where it is null or missing."""
         value = self._body.get(name)

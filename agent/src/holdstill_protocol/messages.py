@@ -41,6 +41,7 @@ class RefusalCode(StrEnum):
     FREEZE_FAILED = "freeze-failed"
     LOCK_FAILED = "lock-failed"
     LOCK_TIMEOUT = "lock-timeout"
+    HOOK_FAILED = "hook-failed"
     SHUTDOWN = "shutdown"
 
 
@@ -74,11 +75,29 @@ class Thaw(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """How far a replica had applied what one source wrote, in that source's own coordinates.
+
+    `channel` is the connection's name, "" for the usual only one. `file` and `offset` (bytes) are
+    None before anything was received. `gtid` is what was applied from all sources together; it is
+    empty on MySQL, where the position's own `gtid` holds that.
+    """
+
+    channel: str
+    host: str
+    port: int
+    file: str | None
+    offset: int | None
+    gtid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """Where the binary log stood under the lock.
 
     `file` and `offset` (bytes) are those of SHOW MASTER STATUS (SHOW BINARY LOG STATUS since
     MySQL 8.2), None with the binary log off. `gtid` is the set of executed GTIDs, often empty.
+    On a replica that is where its own log stood, and `sources` where it stood in those it follows.
     """
 
     engine: str
@@ -87,6 +106,7 @@ class Position:
     file: str | None
     offset: int | None
     gtid: str
+    sources: tuple[SourcePosition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

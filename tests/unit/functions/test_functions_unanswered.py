@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.parsers import ResponseParserError
 
+from functions.adapters import clients
 from functions.adapters.ec2 import Ec2
 from functions.adapters.leases_table import LeasesTable
 from functions.adapters.queues import SqsHostQueues
@@ -54,3 +56,32 @@ def test_an_answer_that_cannot_be_read_is_an_error_of_aws(
     """The conductor knows what to do about those; anything else would end its process."""
     with pytest.raises(error, match="Unable to parse"):
         ask()
+
+
+class Halved:
+    """SQS whose answers are broken off: botocore reads them as answers without content."""
+
+    def send_message(self, **_: object) -> dict[str, str]:
+        """Answer with nothing."""
+        return {}
+
+    receive_message = send_message
+
+
+def test_half_an_answer_is_no_answer() -> None:
+    """A command is sent when SQS names it, and a queue is empty when SQS has waited."""
+    client: Any = Halved()
+    halved = SqsHostQueues(client, client, "https://sqs.example/c", "https://sqs.example/r")
+    with pytest.raises(QueueError, match="not sent"):
+        halved.send("{}")
+    with pytest.raises(QueueError, match="no wait"):
+        halved.receive(1)
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", ""])
+def test_a_web_page_is_not_taken_for_an_answer(kind: str) -> None:
+    """A proxy's page with status 200 would otherwise say that a lease was taken."""
+    headers: Any = {"content-type": kind} if kind else {}
+    answer: Any = AWSResponse("https://dynamodb", 200, headers, None)
+    with pytest.raises(ResponseParserError, match="not an answer"):
+        clients.refuse_strangers(http_response=answer)

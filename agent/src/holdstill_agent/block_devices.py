@@ -1,0 +1,106 @@
+"""From a filesystem down to the disks that it is on, by sysfs; and by lsblk, which asks udev too.
+
+A filesystem may be on a partition, or on a virtual device (LVM, md, dm-crypt, dm-multipath), whose
+`slaves` lead down; btrfs may be on several devices by itself.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdstill_agent.mountinfo import Mount
+
+SYSFS = Path("/sys")
+
+_LSBLK = ("lsblk", "--json", "--output", "KNAME,MAJ:MIN,SERIAL,MODEL")
+_LSBLK_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk, by the kernel's name for it. `serial`, `model`: empty where it tells none."""
+
+    name: str
+    serial: str = ""
+    model: str = ""
+
+
+def devices_of(mount: Mount, sysfs: Path = SYSFS) -> tuple[Path, ...]:
+    """Return the folders in sysfs of a filesystem's devices; none for tmpfs, NFS, ZFS and such."""
+    known = sysfs / "dev/block" / mount.device
+    if known.exists():
+        return (known.resolve(),)
+    # A btrfs has a number of its own; its members are known by their names.
+    name = Path(os.path.realpath(mount.source)).name
+    for members in sorted(sysfs.glob("fs/btrfs/*/devices")):
+        if name and (members / name).exists():
+            return tuple(sorted(member.resolve() for member in members.iterdir()))
+    return ()
+
+
+def disks_by_sysfs(device: Path) -> tuple[Disk, ...]:
+    """Return the disks below a device's folder in sysfs, each once."""
+    return tuple(dict.fromkeys(_below(device)))
+
+
+def _below(device: Path) -> Iterator[Disk]:
+    slaves = sorted(device.glob("slaves/*"))
+    if (device / "partition").exists():  # of a disk, or of a virtual device
+        yield from _below(device.parent)
+    elif slaves:
+        for slave in slaves:
+            yield from _below(slave.resolve())
+    else:
+        told = device / "device"
+        yield Disk(device.name, _read(told / "serial"), _read(told / "model"))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def ask_lsblk() -> str:
+    """Return its JSON of all devices, empty where there is no lsblk or it does not answer."""
+    try:
+        asked = subprocess.run(  # noqa: S603 - a constant
+            _LSBLK,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=_LSBLK_WITHIN_S,
+            text=True,
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return asked.stdout
+
+
+def disks_by_lsblk(text: str, name: str) -> tuple[Disk, ...]:
+    """Return the disks below the device of that name, in lsblk's JSON; none if it is not there.
+
+    lsblk draws it upside down: the disks are the roots, and what is on several is below each.
+    """
+    try:
+        roots = json.loads(text)["blockdevices"]
+        found = [_disk(root) for root in roots if _holds(root, name)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ()
+    return tuple(dict.fromkeys(found))
+
+
+def _holds(node: dict[str, Any], name: str) -> bool:
+    children = node.get("children") or []
+    return node["kname"] == name or any(_holds(child, name) for child in children)
+
+
+def _disk(node: dict[str, Any]) -> Disk:
+    serial, model = (str(node.get(key) or "").strip() for key in ("serial", "model"))
+    return Disk(node["kname"], serial, model)

@@ -1,0 +1,80 @@
+"""Which steps an install or an uninstall is made of, in order."""
+
+from holdstill_install import systemd
+from holdstill_install.account import AGENT, ROOT, ROOT_FOR_AGENT, Account, NoAccount
+from holdstill_install.files import Absent, Directory, Example
+from holdstill_install.layout import Layout
+from holdstill_install.package import Package
+from holdstill_install.plan import Pending, Step, pending
+from holdstill_install.release import Switched, Unpacked, folder_name, releases
+from holdstill_install.systemd import Systemctl, Unit
+
+_FREEZERS = "holdstill-freezer@*.service"
+
+
+def install(layout: Layout, package: Package) -> list[Pending]:
+    """Return what installing the package, or upgrading to it, would change here."""
+    folder = folder_name(package)
+    units = package.units()
+    known = systemd.known_units(layout, package)
+    old = [path for path in releases(layout) if path.name != folder]
+    laid = pending(
+        [
+            Account(layout),
+            Directory(layout, layout.configuration, ROOT, 0o755),
+            Directory(layout, layout.state, AGENT, 0o700),
+            Unpacked(layout, package),
+            *_examples(layout, package),
+        ]
+    )
+    changed = pending(
+        [
+            # The units first: each asks what the version in use until now came with.
+            *(Unit(layout, name, content) for name, content in units.items()),
+            *(Absent(layout, path) for name, path in known.items() if name not in units),
+        ]
+    )
+    switched = pending([Switched(layout, folder)])
+    told: list[Step] = []
+    if systemd.runs(layout):
+        names = [name for name in units if "@" not in name]
+        if changed or systemd.need_reload(names):
+            told.append(Systemctl(("daemon-reload",)))
+        # It runs on as the old version until it is restarted; also after an install cut short.
+        if (changed or switched or old) and (running := systemd.active(names)):
+            told.append(Systemctl(("try-restart", *running)))
+    return laid + changed + switched + pending([*told, *(Absent(layout, path) for path in old)])
+
+
+def uninstall(layout: Layout, package: Package, *, purge: bool) -> list[Pending]:
+    """Return what uninstalling would change: all that an install makes.
+
+    What is the operator's, and the agent's own state, only if it is to be purged.
+    """
+    known = systemd.known_units(layout, package).values()
+    units = [path for path in known if path.exists()]
+    gone = [*units, layout.current, *releases(layout)]
+    if purge:
+        overrides = [path.with_name(f"{path.name}.d") for path in known]
+        gone += [*overrides, layout.configuration, layout.state, layout.run_dir]
+    steps: list[Step] = [Absent(layout, path) for path in gone]
+    if systemd.runs(layout) and units:
+        names = [path.name for path in units if "@" not in path.name]
+        stop = [Systemctl(("disable", "--now", *names)), Systemctl(("stop", _FREEZERS))]
+        steps = [*stop, *steps, Systemctl(("daemon-reload",))]
+    return pending([*steps, NoAccount(layout)] if purge else steps)
+
+
+def kept(layout: Layout) -> list[str]:
+    """Return what an uninstall without a purge leaves, as it is called on the host."""
+    return [
+        f"{layout.name(path)}/" for path in (layout.configuration, layout.state) if path.exists()
+    ]
+
+
+def _examples(layout: Layout, package: Package) -> list[Example]:
+    toml, option_file = layout.configuration / "agent.toml", layout.configuration / "mysql.cnf"
+    return [
+        Example(layout, toml, package.read("agent.example.toml"), ROOT, 0o644),
+        Example(layout, option_file, package.read("mysql.example.cnf"), ROOT_FOR_AGENT, 0o640),
+    ]

@@ -1,0 +1,152 @@
+"""systemd as process 1 of a container, by systemd-nspawn; the machine's network and kernel.
+
+Nothing of it outlives the lab: all its processes are in a control group of its own, and its files
+in an overlay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+from lab.host.child import Child, tail
+from lab.host.errors import ChildError
+from lab.interrupts import uninterrupted
+from lab.systemd.cgroups import ControlGroup
+from lab.systemd.overlay import Overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+BOOTED_WITHIN_S = 30.0
+SAYS_WITHIN_S = 30.0
+
+# Not runuser, nor su: their PAM waits for a login manager that is not there.
+_AS = 'exec setpriv --reuid="$0" --regid="$(id -g "$0")" --init-groups -- "$@"'
+
+# nspawn mounts the controllers of the first cgroup version read-only: without memory, CPU and
+# process counts a unit's limits would be words. Its argument is what to exec.
+_INIT = """#!/bin/sh
+for controller in memory cpu cpuacct pids; do
+    mount -o remount,bind,rw /sys/fs/cgroup/$controller 2>/dev/null
+done
+exec "$@"
+"""
+
+
+class Container:
+    """systemd, once it has booted; `overlay` may be changed at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        name = f"holdstill-lab-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
+        self.overlay = Overlay(folder)
+        self.cgroup = ControlGroup(name)
+        self._name = name
+        self._log = folder / "console.log"
+        self._undo = ExitStack()
+        self._leader = 0
+
+    def __enter__(self) -> Self:
+        try:
+            with uninterrupted():
+                self._undo.callback(self.overlay.unmount)
+                self.overlay.mount()
+                self._undo.callback(self.cgroup.remove)
+                self.cgroup.make()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take it down, whatever state it is in; again is harmless."""
+        with uninterrupted():
+            self._undo.close()
+
+    def boot(self, binds: Mapping[Path, str], read_only: Mapping[Path, str]) -> None:
+        """Boot systemd and wait until it is up; ChildError with its console if it is not.
+
+        `binds`, `read_only`: folders of this machine, and where they are seen inside.
+        """
+        self.overlay.write("/init-lab", _INIT, 0o755)
+        argv = [
+            *self.cgroup.enter(),
+            *("systemd-nspawn", "--quiet", f"--directory={self.overlay.root}"),
+            *(f"--machine={self._name}", "--register=no", "--keep-unit", "--console=pipe"),
+            *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--capability=all"),
+            *(f"--bind={outside}:{inside}" for outside, inside in binds.items()),
+            *(f"--bind-ro={outside}:{inside}" for outside, inside in read_only.items()),
+            *("/init-lab", "/lib/systemd/systemd", "systemd.unit=basic.target"),
+        ]
+        # The kernel's switches are writable, as on a host; what uses them was taken out.
+        env = {**os.environ, "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"}
+        with uninterrupted():
+            nspawn = Child(argv, log=self._log, env=env)
+            self._undo.callback(self._forget)
+            self._undo.callback(nspawn.stop, grace_s=0.0)
+        nspawn.wait_until(lambda: self._is_up(nspawn.pid), within_s=BOOTED_WITHIN_S)
+
+    def run(self, *argv: str, user: str | None = None) -> str:
+        """Run a command inside and return its output; ChildError with its words if it fails."""
+        done = self.try_run(*argv, user=user)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip()
+            raise ChildError(f"{' '.join(argv)}: exit {done.returncode}: {said}")
+        return done.stdout
+
+    def try_run(
+        self, *argv: str, user: str | None = None, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command inside, as root or as `user`; it may fail."""
+        whoever = ("sh", "-c", _AS, user) if user else ()
+        enter = ("nsenter", f"--target={self._leader}", "--mount", "--pid", "--uts", "--ipc")
+        return subprocess.run(
+            [*enter, *whoever, *argv],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=SAYS_WITHIN_S,
+            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        )
+
+    def inside(self, path: str) -> Path:
+        """Return a path of the container as this machine can open it."""
+        return Path(f"/proc/{self._leader}/root") / path.lstrip("/")
+
+    def _is_up(self, nspawn: int) -> bool:
+        if not self._leader:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                children = psutil.Process(nspawn).children()
+                self._leader = next(
+                    (child.pid for child in children if child.name() == "systemd"), 0
+                )
+        return bool(self._leader) and self.try_run("systemctl", "is-system-running").stdout in (
+            "running\n",
+            "degraded\n",
+        )
+
+    def _forget(self) -> None:
+        """Remove what nspawn keeps of a machine that was killed."""
+        shutil.rmtree(f"/run/systemd/nspawn/propagate/{self._name}", ignore_errors=True)
+
+    def console(self) -> str:
+        """Return the end of what its console said."""
+        return tail(self._log)

@@ -1,0 +1,35 @@
+"""One world a server for the whole session: its start takes longer than a trial."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.faults.command import suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.faults.suite import Suite
+
+
+@pytest.fixture(scope="session")
+def seed() -> int:
+    """Return the seed of the random moments, which a failure prints."""
+    return int(os.environ.get("HOLDSTILL_FAULTS_SEED", "0")) or int.from_bytes(os.urandom(3))
+
+
+@pytest.fixture(scope="session")
+def suite_on_mariadb(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Suite]:
+    """Return a suite on a world with MariaDB."""
+    with suite(tmp_path_factory.mktemp("faults-mariadb"), "mariadb", seed) as playing:
+        yield playing
+
+
+@pytest.fixture(scope="session")
+def suite_on_mysql(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Suite]:
+    """Return a suite on a world with MySQL."""
+    with suite(tmp_path_factory.mktemp("faults-mysql"), "mysql", seed) as playing:
+        yield playing

@@ -1,0 +1,324 @@
+"""The pre-flight on a real MariaDB and a real XFS: each thing that is wrong is refused by name."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.config import Config, MountConfig, load
+from holdstill_agent.hold import Hold
+from holdstill_agent.preflight import Preflight
+from holdstill_protocol.host_model import PreflightPassed
+from holdstill_protocol.messages import Lock, RefusalCode
+from lab.host import AgentConfig, DatabaseHost
+from lab.host.mariadb import MariaDb
+from tests.host.conftest import VOLUME
+from tests.host.freezing import RUN, filesystem, freeze, is_frozen, watchdog
+
+pytestmark = pytest.mark.root
+
+SOURCES = Path(__file__).parents[2] / "agent" / "src"
+
+
+@pytest.fixture
+def point(quiet_host: DatabaseHost) -> Path:
+    """Return its mount."""
+    return quiet_host.places.mounts[0]
+
+
+@pytest.fixture
+def config(quiet_host: DatabaseHost) -> Config:
+    """Return a configuration that is sound."""
+    urls = ("https://sqs/commands", "https://sqs/replies")
+    asked = AgentConfig("recipes-db", *urls, "eu-west-1", quiet_patience_s=2)
+    return load(quiet_host.write_agent_config(asked, [[VOLUME]]), {})
+
+
+def _look(config: Config, run_id: str | None = None) -> Preflight:
+    """Make the checks, and let go of what they connected."""
+    preflight = Preflight(config, monotonic_ms() + 20_000, _wait, run_id)
+    try:
+        preflight.run()
+    finally:
+        preflight.close()
+        if preflight.freezer:
+            preflight.freezer.reap()
+    return preflight
+
+
+def _wait(pause_s: float) -> bool:
+    time.sleep(pause_s)
+    return True
+
+
+def _refusal(config: Config, name: str, run_id: str | None = None) -> str:
+    """Return what the one check that fails says."""
+    preflight = _look(config, run_id)
+    failed = {one.name: one.detail for one in preflight.checks if not one.passed}
+    assert list(failed) == [name], preflight.checks
+    assert preflight.code
+    return failed[name]
+
+
+@contextmanager
+def _global(host: DatabaseHost, **variables: str) -> Iterator[None]:
+    """Set global variables for a while."""
+    with host.server.connect() as admin, admin.cursor() as cursor:
+        before: dict[str, Any] = {}
+        for name in variables:
+            cursor.execute(f"SELECT @@GLOBAL.{name}")
+            (before[name],) = cursor.fetchone() or (None,)
+        try:
+            for name, value in variables.items():
+                cursor.execute(f"SET GLOBAL {name} = %s", (value,))
+            yield
+        finally:
+            for name, value in before.items():
+                cursor.execute(f"SET GLOBAL {name} = %s", (value,))
+
+
+def test_sound_host_passes_every_check(config: Config, point: Path) -> None:
+    """Each check is told with what it found; without a run nothing is frozen, not for a moment."""
+    with watchdog(point):
+        preflight = _look(config)
+    found = {one.name: one.detail for one in preflight.checks}
+    assert preflight.code is None, preflight.failures()
+    assert set(found) >= {
+        *("mounts", "volumes", "state", "own files", "freezer", "database", "privileges"),
+        *("session", "database's files", "general log", "quiet", "not frozen"),
+    }
+    assert preflight.volumes == (VOLUME,)
+    assert "a freeze was tried" not in found["not frozen"]
+
+
+def test_quiet_filesystem_is_rehearsed_and_left_thawed(config: Config, point: Path) -> None:
+    """Where nobody writes only a freeze tells; the freezer that is left is ready for the run."""
+    with watchdog(point):
+        for _ in range(2):  # what the first has written back is no write of the second's
+            hold = Hold(config)
+            passed = hold.preflight(RUN, monotonic_ms() + 20_000, _wait)
+            assert isinstance(passed, PreflightPassed), passed
+            assert not is_frozen(point)
+            checks = {one.name: one.detail for one in passed.checks}
+            hold.disconnect()
+            hold.tidy()
+    assert "a freeze was tried" in checks["not frozen"]
+    assert (Path(config.run_dir) / "freeze").read_bytes() == b"", "no marker is left"
+
+
+def test_written_filesystem_is_not_rehearsed(config: Config, point: Path) -> None:
+    """A write that comes through proves that nothing is frozen: no writer is held for that."""
+    done = threading.Event()
+
+    def write() -> None:
+        with (point / "written").open("wb", buffering=0) as file:
+            while not done.wait(0.005):
+                file.write(b"x")
+                subprocess.run(["sync", "-d", point / "written"], check=True)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with watchdog(point):
+            preflight = _look(config, RUN)
+    finally:
+        done.set()
+        writer.join(5)
+    found = {one.name: one.detail for one in preflight.checks}
+    assert found["not frozen"] == "something was written just now"
+
+
+def test_strangers_freeze_is_refused_and_left_alone(config: Config, point: Path) -> None:
+    """Found before the lock, which would wait for it; and it is not ours to thaw."""
+    with watchdog(point):
+        freeze(point)
+        began = time.monotonic()
+        preflight = _look(config, RUN)
+        took_s = time.monotonic() - began
+        assert is_frozen(point)
+    assert preflight.code is RefusalCode.ALREADY_FROZEN, preflight.checks
+    assert f"{point} was frozen by somebody else" in preflight.failures()
+    assert took_s < 5
+
+
+@pytest.mark.parametrize("output", ["FILE", "TABLE"])
+def test_general_log_on_the_mount_is_refused(
+    quiet_host: DatabaseHost, config: Config, output: str
+) -> None:
+    """As a file or as a table: both are written before each statement."""
+    with _global(quiet_host, log_output=output, general_log="ON"):
+        assert "SET GLOBAL general_log = OFF" in _refusal(config, "general log")
+
+
+@pytest.mark.parametrize("elsewhere", ["off", "elsewhere"])
+def test_general_log_elsewhere_passes(
+    quiet_host: DatabaseHost, config: Config, elsewhere: str
+) -> None:
+    """A general log that is not frozen holds nobody."""
+    file = str(quiet_host.places.run_dir / "general.log")
+    on = "OFF" if elsewhere == "off" else "ON"
+    with _global(quiet_host, log_output="FILE", general_log_file=file, general_log=on):
+        assert _look(config).code is None
+
+
+@pytest.mark.parametrize("missing", ["RELOAD", "BINLOG MONITOR"])
+def test_missing_privilege_is_named_with_the_grant_to_give(
+    quiet_host: DatabaseHost, config: Config, tmp_path: Path, missing: str
+) -> None:
+    """The statement in the refusal is all that was missing."""
+    option_file = tmp_path / "poor.cnf"
+    account = f"[client]\nuser=poor\npassword=secret\nsocket={quiet_host.server.socket}\n"
+    option_file.write_text(account)
+    poor = replace(config, option_file=str(option_file))
+    with quiet_host.server.connect() as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER poor@localhost IDENTIFIED BY 'secret'")
+        (other,) = {"RELOAD", "BINLOG MONITOR"} - {missing}
+        cursor.execute(f"GRANT {other}, PROCESS, SLAVE MONITOR ON *.* TO poor@localhost")
+        detail = _refusal(poor, "privileges")
+        assert "'poor'@'localhost' may not" in detail
+        cursor.execute(detail[detail.index("GRANT ") :])
+        assert _look(poor).code is None
+        cursor.execute("DROP USER poor@localhost")
+
+
+def test_server_on_another_filesystem_is_named(config: Config, tmp_path: Path) -> None:
+    """Data, logs and all: every variable whose path is on none of the mounts."""
+    with filesystem(tmp_path / "other") as other:
+        elsewhere = replace(config, mounts=(MountConfig(str(other), (VOLUME,)),), freeze=False)
+        detail = _refusal(elsewhere, "database's files")
+        for variable in (
+            "datadir",
+            "log_bin_basename",
+            "innodb_data_file_path",
+            "aria_log_dir_path",
+        ):
+            assert f"{variable}: " in detail
+        assert "add its mount" in detail
+
+
+def test_idle_time_that_is_cut_short_is_refused(
+    config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A server that will not keep a silent session would drop the lock in the middle of a run."""
+    folder = tmp_path_factory.mktemp("impatient")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(parent.stat().st_mode | 0o055)  # MariaDB runs as its own user
+    (folder / "run").mkdir()
+    options = ["--maximum-wait-timeout=5", "--wait-timeout=5"]
+    server = MariaDb(folder / "data", folder / "binlogs", folder / "run", options=options)
+    server.install()
+    try:
+        server.start()
+        server.create_agent_account(folder / "agent.cnf")
+        preflight = _look(replace(config, option_file=str(folder / "agent.cnf")))
+    finally:
+        server.stop()
+    assert "after 5 s" in preflight.failures()
+    assert "raise maximum-wait-timeout" in preflight.failures()
+
+
+def test_path_that_is_no_mount_point_is_refused(config: Config, point: Path) -> None:
+    """With freezing by the freezer, without by the agent: a folder would be the whole disk."""
+    part = point / "part"
+    part.mkdir(exist_ok=True)
+    for freezes, name in ((True, "freezer"), (False, "mounts")):
+        mounts = (MountConfig(str(part), (VOLUME,)),)
+        text = config.path.read_text().replace(f'"{point}"', f'"{part}"')
+        path = config.path.with_name("part.toml")
+        path.touch(mode=0o600)
+        path.write_text(text)
+        detail = _look(replace(config, mounts=mounts, freeze=freezes, path=path)).failures()
+        assert f"{name}: " in detail
+        assert f"{part} is no mount point, it is part of {point}: mount the" in detail
+
+
+def test_mount_that_hides_the_servers_is_refused(config: Config, point: Path) -> None:
+    """Mounted over, the path shows another filesystem than the one the server writes to."""
+    subprocess.run(["mount", "-t", "tmpfs", "over", str(point)], check=True)
+    try:
+        preflight = _look(config)
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
+    assert "is mounted twice, over over /dev/loop" in preflight.failures()
+    assert preflight.code
+
+
+@pytest.mark.parametrize("options", ["size=64k", "size=8m,nr_inodes=5"])
+def test_no_room_for_the_state_is_refused(config: Config, tmp_path: Path, options: str) -> None:
+    """Blocks or inodes: what must be undone after a crash could not be recorded."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(tmp_path)], check=True)
+    try:
+        detail = _refusal(replace(config, state_dir=str(tmp_path)), "state")
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+    assert f"state_dir {tmp_path} has" in detail
+    assert "delete something there" in detail
+
+
+def test_log_on_the_mount_is_refused(config: Config, point: Path) -> None:
+    """A line of log that waits for the thaw would make the thaw wait."""
+    with (point / "agent.log").open("wb") as log:
+        checked = subprocess.run(
+            [sys.executable, "-m", "holdstill_agent", "--config", str(config.path), "--check"],
+            env={"PYTHONPATH": str(SOURCES), "AWS_REGION": "eu-west-1"},
+            stderr=log,
+            stdout=subprocess.PIPE,
+            check=False,
+            text=True,
+            timeout=30,
+        )
+    assert checked.returncode == 1
+    told = f"FAILED  own files: the agent's log {point}/agent.log is on {point}"
+    assert told in checked.stdout
+
+
+@pytest.mark.parametrize("key", ["state_dir", "run_dir"])
+def test_own_folder_on_the_mount_is_refused(config: Config, point: Path, key: str) -> None:
+    """Also by a path that only leads there: the filesystem counts, not the name."""
+    folder = point / "holdstill"
+    folder.mkdir(exist_ok=True)
+    link = config.path.with_name(f"link-{key}")
+    link.symlink_to(folder)
+    changes: dict[str, Any] = {key: str(link)}
+    detail = _look(replace(config, **changes)).failures()
+    assert f"own files: {'freeze.' if key == 'run_dir' else ''}{key} {link} is on {point}" in detail
+
+
+def test_swap_on_the_mount_is_refused(config: Config, point: Path) -> None:
+    """Memory that is to be read back from a frozen filesystem may be the thawing process's own."""
+    swap = point / "swap"
+    with swap.open("wb") as file:
+        file.write(bytes(1 << 20))
+    swap.chmod(0o600)
+    subprocess.run(["mkswap", "--quiet", swap], check=True)
+    subprocess.run(["swapon", swap], check=True)
+    try:
+        detail = _refusal(config, "freezer")
+    finally:
+        subprocess.run(["swapoff", swap], check=True)
+    assert f"the swap file {swap}: swapoff it, or move it" in detail
+
+
+def test_without_database_nothing_of_it_is_asked(config: Config) -> None:
+    """Lock "none": no option file, no session, no check of a server."""
+    preflight = _look(replace(config, lock=Lock.NONE, option_file="/"))
+    assert preflight.code is None, preflight.failures()
+    assert not {one.name for one in preflight.checks} & {"database", "privileges", "session"}
+
+
+def test_without_freeze_the_servers_files_still_count(config: Config, point: Path) -> None:
+    """A lock alone makes a snapshot of what the server wrote, if that is on these volumes."""
+    preflight = _look(replace(config, freeze=False))
+    found = {one.name: one.detail for one in preflight.checks}
+    assert preflight.code is None, preflight.failures()
+    assert f"{point} is xfs on /dev/loop" in found["mounts"]
+    assert "database's files" in found
+    assert not {"freezer", "quiet", "not frozen", "general log", "own files"} & set(found)
