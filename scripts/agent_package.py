@@ -26,6 +26,7 @@ NAME: Final = "holdstill-agent.pyz"
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _DATE = (1980, 1, 1, 0, 0, 0)  # a zip knows none before
 _SERVICES = ("sqs", "sts")  # sts: a profile or a web identity that assumes a role
+_SOCKET = '# socket = "/run/holdstill/freezer.sock"'
 _NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json")
 """What an installer wrote into a distribution's metadata: it differs between pip and uv."""
 
@@ -73,13 +74,13 @@ def fill(stage: Path, wheel: Path) -> None:
     (payload / "bin").mkdir()
     for source, place in (
         (AGENT / "pyz" / "holdstill-agent", payload / "bin"),
-        (AGENT / "agent.example.toml", payload),
         (AGENT / "mysql.example.cnf", payload),
         (AGENT / "README.md", payload),
         (ROOT / "LICENSE", payload),
         (AGENT / "pyz" / "__main__.py", stage),
     ):
         shutil.copy(source, place)
+    (payload / "agent.example.toml").write_text(_installed_example())
     version = wheel.name.split("-")[1]
     (payload / "RELEASE").write_text(f"{version}-{_digest(stage)}\n")
 
@@ -99,6 +100,14 @@ def pack(stage: Path, target: Path) -> None:
                 archive.writestr(entry, path.read_bytes())
     draft.chmod(0o755)
     draft.replace(target)
+
+
+def _installed_example() -> str:
+    """Return the example with systemd's freezer, which an install brings, in use."""
+    text = (AGENT / "agent.example.toml").read_text()
+    if _SOCKET not in text:
+        raise PackagingError(f"agent.example.toml no longer has the line {_SOCKET.strip()}")
+    return text.replace(_SOCKET, _SOCKET.removeprefix("# "))
 
 
 def build_wheel(folder: Path) -> Path:

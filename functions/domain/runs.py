@@ -173,8 +173,10 @@ def _fits(record: Document) -> bool:
 
 def _frozen(frozen: Frozen, most_gtid: int) -> Document:
     document = asdict(frozen)
-    if frozen.position is not None and len(frozen.position.gtid) > most_gtid:
-        document["position"]["gtid"] = frozen.position.gtid[:most_gtid] + "…"
+    position = document["position"]
+    for where in (position, *position["sources"]) if position else ():
+        if len(where["gtid"]) > most_gtid:
+            where["gtid"] = where["gtid"][:most_gtid] + "…"
     return document
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BEYOND_BUDGET_S = 1.0
 """Writes go on within the freeze budget and this."""
 
+_AT_ONCE_MS = BUDGET_S * 1000 / 2
+"""What is thawed at once, and not by a deadline, is thawed within this on the slowest machine."""
+
 _RUN_ENDS_WITHIN_S = 20.0
 
 
@@ -74,6 +77,8 @@ def look(world: World, fault: Fault, before: Held) -> Aftermath:
     left += leftovers(world, before, dead_conductor=fault.dead_conductor)
     measured = max(measured, waited(world, time.monotonic_ns()), key=lambda it: it.stall_ms)
     told = Told(trial.runs[-1], record, world.cloud.snapshots(trial.runs[-1]))
+    if fault.goal_ms is not None and measured.first_write_ms > _AT_ONCE_MS:
+        untrue.append(f"writes came back after {measured.first_write_ms} ms, by a deadline only")
     if measured.stall_ms > allowed_s * 1000:
         untrue.append(f"a writer waited {measured.stall_ms} ms; {allowed_s * 1000:g} are allowed")
     wrong = tuple(wrong_verdicts(world, fault, told))

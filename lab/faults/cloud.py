@@ -19,7 +19,7 @@ from lab.ec2.controls import Controls
 from lab.errors import LabError
 from lab.faults import stack
 from lab.faults.invocations import Functions, Invocation
-from lab.faults.ports import MadeSnapshot
+from lab.faults.snapshots import MadeSnapshot
 from lab.faults.wire import Wire
 from lab.host import Moment
 from lab.region import ZONE, AttachedVolume, Host, Region
@@ -47,7 +47,7 @@ class Wires:
 
 
 class FaultyCloud:
-    """Implements `lab.faults.ports.Cloud` on a running Region; a context manager."""
+    """Queues, table, EC2 with real disks, a conductor, on a running Region; a context manager."""
 
     def __init__(self, region: Region) -> None:
         self._region = region
@@ -132,7 +132,8 @@ class FaultyCloud:
     ) -> str:
         """Invoke the conductor for a new run; return the run's name at once.
 
-        `ahead_s`: how far its wall clock is ahead of the true one.
+        `patience_s`: how long it waits for the prepare, also where a schedule may not say so
+        little. `ahead_s`: how far its wall clock is ahead of the true one.
         """
         scheduled_at = _FIRST + timedelta(minutes=len(self._runs))
         run = f"{stack.TARGET}.{scheduled_at:%Y%m%dT%H%M%SZ}"
@@ -144,10 +145,13 @@ class FaultyCloud:
             "commands_url": self.commands_url,
             "replies_url": self.replies_url,
             "attempts": attempts,
-            "patience_s": patience_s,
+            "patience_s": PREPARE_PATIENCE_S,
         }
         self._runs[run] = scheduled_at
-        timeout = {"HOLDSTILL_SNAPSHOT_TIMEOUT_S": str(SNAPSHOT_TIMEOUT_S)}
+        timeout = {
+            "HOLDSTILL_SNAPSHOT_TIMEOUT_S": str(SNAPSHOT_TIMEOUT_S),
+            "LAB_PREPARE_S": str(patience_s),
+        }
         self._last = self._conductors[run] = self._invoke(
             "functions.backup.handler", event, timeout, ahead_s
         )

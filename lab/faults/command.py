@@ -12,6 +12,7 @@ from lab.faults import table
 from lab.faults.aftermath import Aftermath
 from lab.faults.catalogue import faults
 from lab.faults.cloud import FaultyCloud
+from lab.faults.errors import FaultError
 from lab.faults.fault import Fault
 from lab.faults.suite import Suite
 from lab.faults.world import inhabited
@@ -28,6 +29,8 @@ def suite(workdir: Path, server: str, seed: int) -> Iterator[Suite]:
     """Return a suite on a world of its own, with that server; everything goes with it."""
     with ExitStack() as undo:
         region = undo.enter_context(Region(workdir))
+        if region.not_real:
+            raise FaultError(f"the fault suite needs real disks: {region.not_real}")
         cloud = undo.enter_context(FaultyCloud(region))
         devices = [volume.device for volume in cloud.volumes]
         host = undo.enter_context(DatabaseHost(devices, _SERVERS[server]))

@@ -77,8 +77,9 @@ def lost(passage: Passage) -> Answer:
 def repeated(passage: Passage) -> Answer:
     """Deliver a message twice."""
     passage.forward()
+    answer = passage.forward()
     passage.met.set()
-    return passage.forward()
+    return answer
 
 
 def late(by_s: float) -> Fate:

@@ -43,8 +43,8 @@ class Fault:
     that failed must give one. A refusal reads `host-refused-<RefusalCode>`.
 
     `killing`: tried 10 times by `make test`, 100 by `make faults`; such a fault draws its moment
-    from `world.trial.random`. `dead_conductor`: the fault ends the conductor's process, so its record
-    stays open and its snapshots `unproven`.
+    from `world.trial.random`. `dead_conductor`: the fault ends the conductor's process, so its
+    record stays open and its snapshots `unproven`.
 
     `stall_s`: the longest that any writer may wait in all, where that is not the freeze budget
     plus one second.

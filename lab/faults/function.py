@@ -56,7 +56,8 @@ def shorten_patience() -> None:
 
     def patience_of(prepare_s: int, timeout_s: float) -> Patience:
         call_ms = round(timeout_s * 1000) + CALL_SLACK_MS
-        return Patience(prepare_s * 1000, FREEZE_MS, call_ms, THAW_MS)
+        prepare_ms = min(prepare_s, int(os.environ["LAB_PREPARE_S"])) * 1000
+        return Patience(prepare_ms, FREEZE_MS, call_ms, THAW_MS)
 
     shortened: tuple[tuple[Any, str, object], ...] = (
         (run, "patience_of", patience_of),

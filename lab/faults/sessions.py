@@ -13,6 +13,9 @@ import pymysql
 from lab.faults.errors import FaultError
 
 if TYPE_CHECKING:
+    from pymysql.connections import Connection
+    from pymysql.cursors import Cursor
+
     from lab.host import DatabaseServer
 
 DATABASE = "in_the_way"
@@ -33,7 +36,7 @@ class Session:
     @property
     def id(self) -> int:
         """The id by which the server and the agent name it."""
-        return self._connection.thread_id()
+        return int(self._connection.thread_id())  # type: ignore[no-untyped-call]
 
     def run(self, *statements: str) -> None:
         """Execute statements to their end."""
@@ -46,15 +49,16 @@ class Session:
         self._statement = threading.Thread(target=self._run_out, args=(statement,))
         self._statement.start()
         give_up_at = time.monotonic() + _SEEN_WITHIN_S
-        while seen_as not in self._state():
-            if time.monotonic() > give_up_at:
-                raise FaultError(f"{statement}: not seen as {seen_as!r} but {self._state()!r}")
-            time.sleep(_POLL_S)
+        with self._server.connect() as admin:
+            while not any(one.id == self.id and seen_as in one.state for one in sessions(admin)):
+                if time.monotonic() > give_up_at:
+                    raise FaultError(f"{statement}: not seen as {seen_as!r}")
+                time.sleep(_POLL_S)
 
     def end(self) -> None:
         """End the statement and the session, and with it its locks; again is harmless."""
-        with suppress(pymysql.MySQLError):  # ended by itself, or its server did
-            kill(self._server, self.id)
+        with suppress(pymysql.MySQLError), self._server.connect() as admin:
+            kill(admin, self.id)  # or it has ended by itself, or its server has
         if self._statement:
             self._statement.join(_ENDED_WITHIN_S)
         with suppress(pymysql.MySQLError):
@@ -63,9 +67,6 @@ class Session:
     def _run_out(self, statement: str) -> None:
         with suppress(pymysql.MySQLError, OSError):  # the session is ended under it
             self.run(statement)
-
-    def _state(self) -> str:
-        return next((one.state for one in sessions(self._server) if one.id == self.id), "")
 
 
 def make_table(server: DatabaseServer) -> None:
@@ -87,14 +88,14 @@ class Seen:
     state: str
 
 
-def sessions(server: DatabaseServer) -> list[Seen]:
+def sessions(admin: Connection[Cursor]) -> list[Seen]:
     """Return SHOW PROCESSLIST, which does not hang while the server's files are frozen."""
-    with server.connect() as connection, connection.cursor() as cursor:
+    with admin.cursor() as cursor:
         cursor.execute("SHOW PROCESSLIST")
         return [Seen(row[0], row[1], row[6] or "") for row in cursor.fetchall()]
 
 
-def kill(server: DatabaseServer, session_id: int) -> None:
+def kill(admin: Connection[Cursor], session_id: int) -> None:
     """End a session and its statement, as an administrator would."""
-    with server.connect() as connection, connection.cursor() as cursor:
+    with admin.cursor() as cursor:
         cursor.execute(f"KILL {session_id}")

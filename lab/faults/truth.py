@@ -11,7 +11,7 @@ from functions.domain.verdict import Verdict
 
 if TYPE_CHECKING:
     from lab.faults.fault import Fault
-    from lab.faults.ports import MadeSnapshot
+    from lab.faults.snapshots import MadeSnapshot
     from lab.faults.world import World
 
 

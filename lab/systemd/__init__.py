@@ -3,8 +3,7 @@
 `overlay`    the machine's root with a layer in memory above it
 `cgroups`    a control group of its own for all that runs in the container
 `container`  boots systemd in there, runs commands, and takes everything down
-`installed`  where the agent's files go
-`host`       a database host in the container: MariaDB on XFS, the agent under its units
+`host`       a database host in the container: MariaDB on XFS, the agent as its package installs it
 `oom`        the kernel's own out-of-memory killer, called on one process of a unit
 """
 

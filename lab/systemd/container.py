@@ -80,10 +80,10 @@ class Container:
         with uninterrupted():
             self._undo.close()
 
-    def boot(self, binds: Mapping[Path, str], read_only: Mapping[Path, str]) -> None:
+    def boot(self, binds: Mapping[Path, str]) -> None:
         """Boot systemd and wait until it is up; ChildError with its console if it is not.
 
-        `binds`, `read_only`: folders of this machine, and where they are seen inside.
+        `binds`: folders of this machine, and where they are seen inside.
         """
         self.overlay.write("/init-lab", _INIT, 0o755)
         argv = [
@@ -92,7 +92,6 @@ class Container:
             *(f"--machine={self._name}", "--register=no", "--keep-unit", "--console=pipe"),
             *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--capability=all"),
             *(f"--bind={outside}:{inside}" for outside, inside in binds.items()),
-            *(f"--bind-ro={outside}:{inside}" for outside, inside in read_only.items()),
             *("/init-lab", "/lib/systemd/systemd", "systemd.unit=basic.target"),
         ]
         # The kernel's switches are writable, as on a host; what uses them was taken out.

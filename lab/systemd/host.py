@@ -22,7 +22,6 @@ from lab.host.load import DATABASE
 from lab.host.mariadb import MariaDb
 from lab.host.places import scratch
 from lab.interrupts import uninterrupted
-from lab.systemd import installed
 from lab.systemd.container import Container
 
 if TYPE_CHECKING:
@@ -37,6 +36,10 @@ FREEZERS = "holdstill-freezer@*.service"
 SOCKET_PATH = "/run/holdstill/freezer.sock"
 RUN_DIR = "/run/holdstill"
 DATADIR = "/var/lib/mysql"
+CONFIG = "/etc/holdstill/agent.toml"
+OPTION_FILE = "/etc/holdstill/mysql.cnf"
+_PACKAGE = "/root/holdstill-agent.pyz"
+_PYTHON = "/usr/bin/python3"  # the agent's user could not run one below /root
 _SOCKETS = "/run/mysqld"
 # Says one line, and reads until there is an answer or the other end closes.
 _CLIENT = """
@@ -80,9 +83,9 @@ class SystemdHost:
     point: Path
     """Where the database's filesystem is mounted outside of the container."""
 
-    def __init__(self, agent: Path) -> None:
-        """`agent`: the interpreter that `lab.host.install_agent` has returned."""
-        self._agent = agent
+    def __init__(self, package: Path) -> None:
+        """`package`: the one file that installs the agent on a host."""
+        self._package = package
         self._undo = ExitStack()
 
     def __enter__(self) -> Self:
@@ -125,9 +128,10 @@ class SystemdHost:
         self.point.chmod(0o700)  # as MySQL's own packages have it
         shutil.chown(self._sockets, "mysql", "mysql")
         overlay = self.container.overlay
-        packages = installed.lay_out(overlay, self._agent)
         overlay.write("/etc/systemd/system/mariadb.service", _DATABASE)
-        self.container.boot({self.point: DATADIR, self._sockets: _SOCKETS}, packages)
+        shutil.copy(self._package, overlay.root / _PACKAGE.lstrip("/"))
+        self.container.boot({self.point: DATADIR, self._sockets: _SOCKETS})
+        self.container.run(_PYTHON, _PACKAGE, "install")
         self.systemctl("start", "mariadb.service")
         self.server = server
         with server.connect() as connection, connection.cursor() as cursor:
@@ -136,7 +140,7 @@ class SystemdHost:
         account = self._sockets / "account.cnf"
         server.create_agent_account(account)
         text = account.read_text().replace(str(self._sockets), _SOCKETS)
-        installed.own_option_file(overlay, text)
+        self.container.inside(OPTION_FILE).write_text(text)  # owner and mode are the installer's
 
     def configure(self, config: AgentConfig, volume: str, env: Mapping[str, str]) -> None:
         """Write agent.toml; `env` says how the agent reaches AWS."""
@@ -144,10 +148,10 @@ class SystemdHost:
             run_dir=Path(RUN_DIR),
             state_dir=Path("/var/lib/holdstill"),
             mounts=((Path(DATADIR), [volume]),),
-            option_file=Path(installed.OPTION_FILE),
+            option_file=Path(OPTION_FILE),
             freezer_socket=Path(SOCKET_PATH),
         )
-        self.container.overlay.write(installed.CONFIG, agent_toml(config, paths))
+        self.container.overlay.write(CONFIG, agent_toml(config, paths))
         lines = "".join(f'Environment="{name}={value}"\n' for name, value in env.items())
         self.drop_in(AGENT, "environment", f"[Service]\n{lines}")
 
@@ -179,7 +183,7 @@ class SystemdHost:
     def ask(self, user: str, request: str) -> str:
         """Connect to the freezer as a user, say something, and return all that it answers."""
         done = self.container.try_run(
-            *("/usr/bin/python3", "-I", "-c", _CLIENT, SOCKET_PATH), user=user, stdin=request
+            *(_PYTHON, "-I", "-c", _CLIENT, SOCKET_PATH), user=user, stdin=request
         )
         return done.stdout or done.stderr
 

@@ -10,7 +10,6 @@ import pymysql
 
 from lab.host.server import DatabaseServer
 
-
 APP = "app"  # an ordinary account: MySQL lets only its like kill root
 
 

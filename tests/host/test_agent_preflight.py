@@ -145,8 +145,42 @@ def test_strangers_freeze_is_refused_and_left_alone(config: Config, point: Path)
         took_s = time.monotonic() - began
         assert is_frozen(point)
     assert preflight.code is RefusalCode.ALREADY_FROZEN, preflight.checks
-    assert f"{point} was frozen by somebody else" in preflight.failures()
+    assert f"not frozen: {point} was frozen by somebody else" in preflight.failures()
+    assert "database" not in {one.name for one in preflight.checks}, "it could hang"
     assert took_s < 5
+
+
+@pytest.mark.parametrize("kind", ["ext4", "btrfs"])
+def test_strangers_freeze_is_found_on_other_filesystems(
+    config: Config, tmp_path: Path, kind: str
+) -> None:
+    """Their syncfs writes nothing either while they are frozen."""
+    image, mount = tmp_path / "image", tmp_path / "mount"
+    mount.mkdir()
+    with image.open("xb") as file:
+        file.truncate(192 << 20)
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+    try:
+        path = _with_mount(config, mount)
+        alone = replace(
+            config, lock=Lock.NONE, mounts=(MountConfig(str(mount), (VOLUME,)),), path=path
+        )
+        with watchdog(mount):
+            assert _look(alone, RUN).code is None
+            (mount / "dirty").write_bytes(bytes(1 << 20))
+            freeze(mount)
+            assert _look(alone, RUN).code is RefusalCode.ALREADY_FROZEN
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def _with_mount(config: Config, mount: Path) -> Path:
+    """Write the configuration anew for the freezer, with this mount only; return its path."""
+    path = config.path.with_name("other.toml")
+    path.touch(mode=0o600)
+    path.write_text(config.path.read_text().replace(f'"{config.mounts[0].path}"', f'"{mount}"'))
+    return path
 
 
 @pytest.mark.parametrize("output", ["FILE", "TABLE"])
@@ -230,11 +264,7 @@ def test_path_that_is_no_mount_point_is_refused(config: Config, point: Path) -> 
     part = point / "part"
     part.mkdir(exist_ok=True)
     for freezes, name in ((True, "freezer"), (False, "mounts")):
-        mounts = (MountConfig(str(part), (VOLUME,)),)
-        text = config.path.read_text().replace(f'"{point}"', f'"{part}"')
-        path = config.path.with_name("part.toml")
-        path.touch(mode=0o600)
-        path.write_text(text)
+        mounts, path = (MountConfig(str(part), (VOLUME,)),), _with_mount(config, part)
         detail = _look(replace(config, mounts=mounts, freeze=freezes, path=path)).failures()
         assert f"{name}: " in detail
         assert f"{part} is no mount point, it is part of {point}: mount the" in detail

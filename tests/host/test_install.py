@@ -5,6 +5,7 @@ All below a root of the test's own: accounts, units and folders of this machine 
 
 import ast
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from holdstill_agent.config import load
 from holdstill_install import refusals, steps
 from holdstill_install.errors import RefusedError
 from holdstill_install.layout import Layout
 from holdstill_install.package import Package
+from holdstill_install.release import folder_name
 from scripts import agent_package
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -56,7 +59,9 @@ class Host:
     def run(self, package: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the package's command below the root."""
         argv = (fit_python(), str(package), *arguments, "--root", str(self.root))
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(
+            argv, capture_output=True, text=True, check=False, timeout=240, umask=0o077
+        )
 
     def install(self, package: Path) -> list[str]:
         """Install; return what was said."""
@@ -251,6 +256,20 @@ def test_install_puts_all_in_place(installed: Host) -> None:
         assert file.is_symlink() or status.st_mode & 0o004, f"{file} cannot be read by the agent"
 
 
+def test_readme_shows_what_is_said(first: FirstInstall) -> None:
+    """The README's output is real, but for versions, and for systemd, which is not told here."""
+    readme = (agent_package.AGENT / "README.md").read_text()
+    *shown, _ = readme.partition("```\ncreate user")[2].partition("\n```")[0].splitlines()
+    shown = [f"create user{shown[0]}", *shown[1:]]
+    shown.remove("run systemctl daemon-reload")
+    plain = [re.sub(r"-[0-9.]+-[0-9a-f]{12}-py[0-9.]+|Python [0-9.]+", "V", line) for line in shown]
+    said = [
+        re.sub(r"-[0-9.]+-[0-9a-f]{12}-py[0-9.]+|Python [0-9.]+", "V", line)
+        for line in first.said[: len(plain)]
+    ]
+    assert plain == said
+
+
 def test_installed_agent_needs_nothing_else(installed: Host) -> None:
     """Whatever the agent imports comes from its own folder or from Python's library."""
     home = installed.at("/opt/holdstill").resolve()
@@ -291,6 +310,14 @@ def test_installed_agent_checks_the_host(installed: Host, tmp_path: Path) -> Non
     assert "not installed" not in checked.stdout
 
 
+def test_installed_example_is_for_the_installed_units(installed: Host) -> None:
+    """As it lies there the agent can read it, and asks systemd's freezer, as its unit must."""
+    config = load(installed.at("/etc/holdstill/agent.toml"))
+    assert config.freezer_socket == "/run/holdstill/freezer.sock"
+    socket = installed.at("/etc/systemd/system/holdstill-freezer.socket").read_text()
+    assert f"ListenStream={config.freezer_socket}\n" in socket
+
+
 def test_second_install_changes_nothing(installed: Host, package: Path) -> None:
     """Installed again it says so, and no file is another one or written anew."""
     before = installed.everything()
@@ -313,29 +340,6 @@ def test_dry_run_says_the_same_and_does_nothing(
     assert done[:-1] == rehearsed[:-1]
 
 
-def test_upgrade_keeps_what_is_the_operators(host: Host, newer: Path) -> None:
-    """A later version takes its place alone; configuration stays, an edited unit is saved."""
-    for name in ("agent.toml", "mysql.cnf"):
-        host.at(f"/etc/holdstill/{name}").write_text("mine")
-    units = host.at("/etc/systemd/system")
-    (units / "holdstill-agent.service").write_text("edited")
-    (units / "holdstill-freezer.socket").write_text(
-        (units / "holdstill-freezer.socket").read_text()
-    )
-    said = host.install(newer)
-    assert host.works()
-    assert [path.name for path in host.at("/opt").iterdir() if not path.is_symlink()] == [
-        host.at("/opt/holdstill").readlink().name
-    ]
-    assert "9.9.9-0123456789ab" in host.at("/opt/holdstill").readlink().name
-    for name in ("agent.toml", "mysql.cnf"):
-        assert host.at(f"/etc/holdstill/{name}").read_text() == "mine"
-    assert (units / "holdstill-agent.service.saved").read_text() == "edited"
-    assert (units / "holdstill-agent.service").read_text().endswith("# later\n")
-    assert not (units / "holdstill-freezer.socket.saved").exists()
-    assert any("saved as holdstill-agent.service.saved" in line for line in said)
-
-
 def test_unit_that_a_later_version_lacks_is_removed(
     host: Host, stage: Path, tmp_path: Path
 ) -> None:
@@ -351,17 +355,26 @@ def test_unit_that_a_later_version_lacks_is_removed(
 
 def test_install_cut_short_leaves_the_old_one(host: Host, newer: Path) -> None:
     """After each step of an upgrade an agent is there that runs; and the rest can be done later."""
-    plan = steps.install(Layout(host.root), Package.open(newer))
-    assert len(plan) == 4
+    layout, package = Layout(host.root), Package.open(newer)
+    unpacked = layout.releases / folder_name(package)  # the longest step: see the next test
+    subprocess.run(("cp", "-a", host.at("/opt/holdstill").resolve(), unpacked), check=True)
+    plan = steps.install(layout, package)
+    assert len(plan) == 3
     for one in plan:
-        assert host.works(), one.words
         one.step.do()
-    assert host.works()
+        assert host.works(), one.words
     assert host.install(newer) == ["nothing to do"]
 
 
-def test_killed_while_unpacking_nothing_is_switched(host: Host, newer: Path) -> None:
-    """SIGKILL in the middle: the old one runs, and the next install clears up and completes."""
+def test_killed_upgrade_is_completed_by_the_next(host: Host, newer: Path) -> None:
+    """SIGKILL while it unpacks: the old one runs, and the next install clears up and completes.
+
+    It takes the old one's place alone; configuration stays, and an edited unit is saved.
+    """
+    for name in ("agent.toml", "mysql.cnf"):
+        host.at(f"/etc/holdstill/{name}").write_text("mine")
+    units = host.at("/etc/systemd/system")
+    (units / "holdstill-agent.service").write_text("edited")
     argv = (fit_python(), newer, "install", "--root", host.root)
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     until = time.monotonic() + 30
@@ -373,9 +386,19 @@ def test_killed_while_unpacking_nothing_is_switched(host: Host, newer: Path) -> 
     assert drafts[0].exists()
     assert host.works()
     assert "9.9.9" not in str(host.at("/opt/holdstill").readlink())
-    host.install(newer)
+    said = host.install(newer)
     assert host.works()
     assert not list(host.at("/opt").glob(".holdstill-draft-*"))
+    assert [path.name for path in host.at("/opt").iterdir() if not path.is_symlink()] == [
+        host.at("/opt/holdstill").readlink().name
+    ]
+    assert "9.9.9-0123456789ab" in host.at("/opt/holdstill").readlink().name
+    for name in ("agent.toml", "mysql.cnf"):
+        assert host.at(f"/etc/holdstill/{name}").read_text() == "mine"
+    assert (units / "holdstill-agent.service.saved").read_text() == "edited"
+    assert (units / "holdstill-agent.service").read_text().endswith("# later\n")
+    assert not (units / "holdstill-freezer.socket.saved").exists()
+    assert any("saved as holdstill-agent.service.saved" in line for line in said)
 
 
 def test_damaged_package_is_refused(host: Host, newer: Path, tmp_path: Path) -> None:

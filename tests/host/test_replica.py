@@ -24,10 +24,12 @@ from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, load
 from holdstill_agent.database import Database
 from holdstill_agent.hold import Hold
+from holdstill_agent.lookout import Lookout
+from holdstill_agent.quiet_moment import await_quiet
 from holdstill_agent.replica import Dialect, dialect
 from holdstill_agent.unfinished import Unfinished
 from holdstill_protocol.host_model import Failed, PreflightPassed, QuiesceHeld
-from holdstill_protocol.messages import SourcePosition
+from holdstill_protocol.messages import Lock, RefusalCode
 from lab.ec2.disks import ImageDisks
 from lab.host import AgentConfig, DatabaseHost, disk
 from lab.host.mariadb import MariaDb
@@ -41,13 +43,13 @@ pytestmark = pytest.mark.root
 
 RUN = "recipes-db.20300101T000000Z.1"
 SOURCES = Path(__file__).parents[2] / "agent" / "src"
-PASSWORD = "replicate"
+PASSWORD = "replicate"  # noqa: S105 - a test's own
 CHANGE = {
     "mariadb": "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port},"
     " MASTER_USER='repl', MASTER_PASSWORD='replicate', MASTER_CONNECT_RETRY=1,"
     " MASTER_LOG_FILE='{file}', MASTER_LOG_POS={offset}, MASTER_USE_GTID=no",
     "mysql": "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port},"
-    " SOURCE_USER='repl', SOURCE_PASSWORD='replicate', SOURCE_CONNECT_RETRY=1,"
+    " SOURCE_USER='repl', SOURCE_PASSWORD='replicate', SOURCE_CONNECT_RETRY=1, SOURCE_SSL=0,"
     " SOURCE_LOG_FILE='{file}', SOURCE_LOG_POS={offset}",
 }
 
@@ -83,13 +85,12 @@ class Pair:
 
 
 @pytest.fixture(scope="module", params=[MariaDb, MySql], ids=lambda kind: str(kind.name))
-def pair(
-    request: pytest.FixtureRequest, disks: ImageDisks, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pair]:
+def pair(request: pytest.FixtureRequest, disks: ImageDisks) -> Iterator[Pair]:
     """Return a replica that has caught up."""
     kind: type[DatabaseServer] = request.param
-    volume = Path(disks.attach(VOLUME, 1))
     with ExitStack() as undo:
+        undo.callback(disks.delete_volume, VOLUME)  # the next server's is another
+        volume = Path(disks.attach(VOLUME, 1))
         root = undo.enter_context(scratch("source"))
         places = Places.make(root, 1)
         with socket.socket() as free:
@@ -111,6 +112,7 @@ def pair(
                 cursor.execute(f"GRANT {privilege} ON *.* TO holdstill@localhost")
         url = "http://127.0.0.1:1/queue"
         settings = AgentConfig("recipes-db", f"{url}-c", f"{url}-r", "us-east-1", budget_s=5)
+        settings = replace(settings, pause_replication=True)
         config = load(replica.write_agent_config(settings, [["vol-0123456789abcdef0"]]))
         database = Database.connect(config.option_file, 1)
         pair = Pair(source, port, replica, dialect(database), config)
@@ -118,7 +120,6 @@ def pair(
         pair.follow(replica.server, file, offset)
         _await(lambda: _caught_up(pair, replica.server))
         yield pair
-    disks.detach(VOLUME)
 
 
 def _privileges(kind: type[DatabaseServer]) -> tuple[str, ...]:
@@ -192,16 +193,31 @@ def _writing(source: DatabaseServer) -> Iterator[None]:
         thread.join()
 
 
-def _prepared(config: Config) -> Hold:
+@contextmanager
+def _run(config: Config) -> Iterator[Hold]:
+    """Hold nothing yet; let go of everything at the end."""
     hold = Hold(config)
-    passed = hold.preflight(RUN, monotonic_ms() + 20_000, lambda _: True)
-    assert isinstance(passed, PreflightPassed), passed
-    return hold
+    try:
+        yield hold
+    finally:
+        _end(hold)
+
+
+def _prepare(hold: Hold) -> PreflightPassed | Failed:
+    return hold.preflight(RUN, monotonic_ms() + 20_000, lambda _: True)
 
 
 def _end(hold: Hold) -> None:
+    """Undo what the run left, as the agent does once nothing is held."""
+    hold.disconnect()
+    hold.tidy()
     for _ in hold.undo(lambda _: True):
         pass
+
+
+def _sleep(pause_s: float) -> bool:
+    time.sleep(pause_s)
+    return True
 
 
 @contextmanager
@@ -229,17 +245,19 @@ def _copy(pair: Pair, device: Path) -> Iterator[DatabaseServer]:
 
 
 @pytest.mark.parametrize("pause", [False, True])
-def test_copy_of_a_replica_follows_its_source(
-    pair: Pair, disks: ImageDisks, pause: bool
-) -> None:
+def test_copy_of_a_replica_follows_its_source(pair: Pair, disks: ImageDisks, pause: bool) -> None:
     """From the reported coordinates on it applies what it lacks: no row is lost, none is double."""
-    hold = _prepared(replace(pair.config, pause_replication=pause))
-    with _writing(pair.source), watchdog(pair.replica.places.mounts[0]):
-        _await(lambda: pause or _rows(pair.replica.server)[0][2] > 20)
+    name = f"replica-{pair.source.name}-{pause}"
+    with (
+        _run(replace(pair.config, pause_replication=pause)) as hold,
+        _writing(pair.source),
+        watchdog(pair.replica.places.mounts[0]),
+    ):
+        passed = _prepare(hold)
+        assert isinstance(passed, PreflightPassed), passed
         assert pair.runs() is not pause
         held = hold.quiesce(RUN, monotonic_ms() + 20_000)
         assert isinstance(held, QuiesceHeld), held
-        name = f"replica-{pair.source.name}-{pause}"
         disks.snapshot(VOLUME, f"snap-{name}", 1)
         assert hold.release(RUN).intact
         _end(hold)
@@ -268,3 +286,115 @@ def _caught_up(pair: Pair, server: DatabaseServer) -> bool:
     assert not status["Last_SQL_Error"], status["Last_SQL_Error"]
     assert not status["Last_IO_Error"], status["Last_IO_Error"]
     return [row[2] for row in _rows(server)] == [row[2] for row in _rows(pair.source)]
+
+
+def _statement(pair: Pair, *statements: str) -> Any:
+    """Run statements on the source that its log repeats as they are; return the session."""
+    connection: Any = pair.source.connect("replicated")
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION binlog_format = STATEMENT")
+        for statement in statements:
+            cursor.execute(statement)
+    return connection
+
+
+def test_killed_agents_successor_starts_replication(pair: Pair) -> None:
+    """Killed while all is held: the next agent starts what the dead one stopped."""
+    script = (
+        "import os, sys, time; from pathlib import Path;"
+        "from holdstill_agent.config import load; from holdstill_agent.hold import Hold;"
+        "hold = Hold(load(Path(sys.argv[1]))); until_ms = time.monotonic_ns() // 10**6 + 20000;"
+        "print(hold.preflight('r.1', until_ms, lambda _: True), file=sys.stderr);"
+        "print(hold.quiesce('r.1', until_ms), file=sys.stderr);"
+        "os.kill(os.getpid(), 9)"
+    )
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCES)}
+    environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    with watchdog(pair.replica.places.mounts[0]):
+        killed = subprocess.run(
+            [sys.executable, "-c", script, str(pair.config.path)],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert killed.returncode == -signal.SIGKILL
+    assert "QuiesceHeld" in killed.stderr, killed.stderr
+    assert not pair.runs()
+    agent = subprocess.Popen(
+        [sys.executable, "-m", "holdstill_agent", "--config", str(pair.config.path)], env=environ
+    )
+    try:
+        _await(pair.runs)
+    finally:
+        agent.terminate()
+        agent.wait(20)
+    assert not Unfinished(pair.config.state_dir).pending()
+
+
+def test_refused_run_starts_replication_again(pair: Pair) -> None:
+    """What the pre-flight stopped goes on although a later check fails."""
+    config = replace(pair.config, quiet_patience_ms=300)
+    with (
+        _run(config) as hold,
+        pair.replica.server.connect("replicated") as rival,
+        rival.cursor() as cursor,
+    ):
+        if pair.source.name == "mariadb":
+            cursor.execute("INSTALL SONAME 'metadata_lock_info'")
+        cursor.execute("LOCK TABLES ledger WRITE")
+        failed = _prepare(hold)
+        assert isinstance(failed, Failed), failed
+        assert failed.code is RefusalCode.LOCK_TIMEOUT, failed
+        assert not pair.runs()
+        _end(hold)
+        assert pair.runs()
+    assert not Unfinished(config.state_dir).pending()
+
+
+def test_only_what_was_stopped_is_started(pair: Pair) -> None:
+    """A replica that its operator has stopped stays stopped."""
+    replica = pair.speaks.replica.upper()
+    with pair.replica.server.connect() as admin, admin.cursor() as cursor:
+        cursor.execute(f"STOP {replica} SQL_THREAD")
+        with _run(pair.config) as hold:
+            assert isinstance(_prepare(hold), PreflightPassed)
+        assert not pair.runs()
+        cursor.execute(f"START {replica} SQL_THREAD")
+
+
+def test_open_temporary_table_refuses_the_pause(pair: Pair) -> None:
+    """The statements after the copy would not find it there; and replication goes on."""
+    session = _statement(pair, "CREATE TEMPORARY TABLE passing (a INT)")
+    _await(lambda: _caught_up(pair, pair.replica.server))
+    with pair.replica.server.connect() as admin, admin.cursor() as cursor:
+        _await(lambda: _temporary_tables(cursor) == 1)
+    with _run(replace(pair.config, quiet_patience_ms=200)) as hold:
+        failed = _prepare(hold)
+    session.close()
+    assert isinstance(failed, Failed), failed
+    assert "temporary tables" in failed.detail
+    assert pair.runs()
+
+
+def _temporary_tables(cursor: Any) -> int:
+    cursor.execute("SHOW GLOBAL STATUS LIKE '%_open_temp_tables'")
+    return max(int(count) for _, count in cursor.fetchall())
+
+
+def test_replication_is_never_killed(pair: Pair) -> None:
+    """A long statement of the SQL thread is waited for, whatever is configured for queries."""
+    with pair.replica.server.connect() as admin, admin.cursor() as cursor:
+        kill = "CONNECTION ADMIN" if pair.source.name == "mariadb" else "CONNECTION_ADMIN"
+        cursor.execute(f"GRANT {kill} ON *.* TO holdstill@localhost")
+    database = Database.connect(pair.config.option_file, 1)
+    lookout = Lookout.connect(pair.config.option_file, database, Lock.FTWRL)
+    _statement(pair, "INSERT INTO ledger SELECT SLEEP(2.5)").close()
+    _await(lambda: any(not one.runs and one.age_ms > 500 for one in lookout.look()))
+    began = time.monotonic()
+    await_quiet(lookout, 1, 10_000, _sleep)
+    assert time.monotonic() - began > 0.5
+    assert lookout.killed == []
+    lookout.close()
+    database.close()
+    _await(lambda: _rows(pair.replica.server) == _rows(pair.source))

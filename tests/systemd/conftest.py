@@ -9,9 +9,10 @@ import pytest
 from botocore.config import Config as ClientConfig
 
 from lab import emulator, kernel
-from lab.host import AgentConfig, install_agent
+from lab.host import AgentConfig
 from lab.systemd import SystemdHost
 from lab.systemd.host import AGENT, FREEZERS, SOCKET
+from scripts import agent_package
 from tests.host.freezing import is_frozen, watchdog
 from tests.systemd.conversation import TARGET, VOLUME, Conversation, Writes, soon
 
@@ -19,7 +20,6 @@ BUDGET_S = 8
 WATCHDOG_S = 3
 """Far below the budget: what thaws at this time was not the deadline."""
 
-_BUILD = Path(__file__).parents[2] / "build"
 # What the tests would else wait for; everything else is as it is shipped.
 _HASTE = f"[Service]\nRestartSec=100ms\nWatchdogSec={WATCHDOG_S}\n"
 
@@ -38,9 +38,10 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def host() -> Iterator[SystemdHost]:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SystemdHost]:
     """Return a host whose process 1 is systemd; afterwards nothing of it is left."""
-    with SystemdHost(install_agent(_BUILD)) as host:
+    package = agent_package.build(tmp_path_factory.mktemp("package")).pyz
+    with SystemdHost(package) as host:
         yield host
         folder = host.point.parent
     assert kernel.mounts_of(folder) == []

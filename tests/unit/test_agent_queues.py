@@ -89,7 +89,7 @@ def test_reply_survives_a_lost_connection(fake: FakeQueue, sender: Sender) -> No
 
 
 def test_half_an_answer_is_no_answer(fake: FakeQueue, sender: Sender) -> None:
-    """What is broken off looks to botocore like an answer without content: the reply is sent again."""
+    """What is broken off looks to botocore like an answer without content: it is sent again."""
     fake.halves = 1
     sender.send(REFUSED)
     sender.finish(5)

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from holdstill_agent import __version__
@@ -18,6 +19,7 @@ from holdstill_agent.log import Log
 from holdstill_agent.loop import Loop
 from holdstill_agent.notify import Supervisor
 from holdstill_agent.preflight import Preflight
+from holdstill_agent.replication import Replication
 from holdstill_protocol.host_model import Host, Shutdown
 
 _FAREWELL_S = 5.0  # for the last replies
@@ -61,18 +63,25 @@ def check(config: Config) -> int:
 
 
 def recover(config: Config, log: Log) -> bool:
-    """Have what a crash left frozen thawed; return whether nothing is left.
+    """Have what a crash left frozen thawed, and stopped started; return whether nothing is left.
 
-    A freezer does that before it says that it is ready, and this process has no privilege for it.
+    A freezer does the first before it says that it is ready; this process has no privilege for it.
     """
-    if config.freeze:
-        try:
-            freezer = Freezer.start(config)
-        except FreezerUnavailableError as error:
-            log.event("freezer-unavailable", error=str(error))
-            return False
-        freezer.close()
-        freezer.reap()
+    thawed = not config.freeze or _thaw(config, log)
+    started = Replication(config).resume()
+    if started:
+        log.event("replication-started", **asdict(started))
+    return thawed and not (started and started.failure)
+
+
+def _thaw(config: Config, log: Log) -> bool:
+    try:
+        freezer = Freezer.start(config)
+    except FreezerUnavailableError as error:
+        log.event("freezer-unavailable", error=str(error))
+        return False
+    freezer.close()
+    freezer.reap()
     return True
 
 

@@ -16,6 +16,7 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from holdstill_agent import signing
 from holdstill_agent.clock import monotonic_ms, wall
 from holdstill_agent.log import Log
 from holdstill_protocol.codec import encode
@@ -47,6 +48,7 @@ def make_client(region: str) -> Any:
 
     One attempt a call: repeating is decided here, where it is known what still makes sense.
     """
+    signing.install()
     client = boto3.client(
         "sqs",
         region_name=region,
@@ -54,10 +56,12 @@ def make_client(region: str) -> Any:
             connect_timeout=3,
             read_timeout=LONG_POLL_S + 3,
             retries={"total_max_attempts": 1},
+            signature_version=signing.VERSION,
             tcp_keepalive=True,
             parameter_validation=False,  # the few parameters are ours
         ),
     )
+    client.meta.events.register("after-call.*", signing.heed)
     client.meta.events.register("after-call.*", refuse_strangers)
     return client
 

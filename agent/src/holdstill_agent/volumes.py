@@ -57,7 +57,7 @@ def _disks(
             " this host: EBS has no snapshot of that; name a filesystem on EBS volumes"
         )
     disks = _each_once(disks_by_sysfs(device) for device in devices)
-    if all(disk.serial for disk in disks):
+    if mount.volumes or all(disk.serial for disk in disks):
         return disks
     # udev may know a serial that sysfs does not show.
     text = lsblk()

@@ -6,6 +6,7 @@ Freezer and guard hold a flock on it, through one shared descriptor. So whoever 
 finds the file not empty knows that its freezer is dead, and that the freeze, if any, was ours.
 """
 
+import errno
 import fcntl
 import os
 import time
@@ -52,7 +53,10 @@ class Marker:
                 return cls(descriptor)
 
     def write(self, run: str, mounts: Iterable[Mount], *, rcu: bool) -> None:
-        """Name what is to be frozen for the run, none begun; RCU may be expedited from now on."""
+        """Name what is to be frozen for the run, none begun; RCU may be expedited from now on.
+
+        OSError where there is no room for it.
+        """
         text = (_RCU_ON if rcu else _RCU_OFF) + f"run {run}\n".encode()
         places = []
         for mount in mounts:
@@ -60,7 +64,8 @@ class Marker:
             places.append(len(text))
             text += _NOT_BEGUN + f" {mount.device} {mount.path}\n".encode()
         self._places = tuple(places)
-        os.pwrite(self._descriptor, text, 0)
+        if os.pwrite(self._descriptor, text, 0) < len(text):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def begin(self, index: int) -> None:
         """Say that the FIFREEZE of this mount begins."""

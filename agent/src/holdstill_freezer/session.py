@@ -103,12 +103,13 @@ class Session:
             return
         began_ns = time.monotonic_ns()
         self._deadline_ns = began_ns + self._budget_ns
-        self._marker.write(run, self._mounts, rcu=self._rcu.usable)
         try:
+            self._marker.write(run, self._mounts, rcu=self._rcu.usable)
             self._guard.arm()
-        except BrokenPipeError:
+        except OSError as error:  # no room in run_dir, or a broken pipe: the guard is dead
             self._marker.clear()
-            self._say("failed freeze-failed the guard process is dead")
+            what = "the guard is dead" if error.errno == errno.EPIPE else "the marker"
+            self._say(f"failed freeze-failed {what}: {error.strerror}")
             return
         failure = self._freeze_all()
         self._frozen_at_ns = time.monotonic_ns()

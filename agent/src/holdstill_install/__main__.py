@@ -16,10 +16,12 @@ from holdstill_install.package import Package, running_from
 from holdstill_install.plan import Pending, carry_out
 from holdstill_install.release import lay
 
-_NEXT = """next:
+_CHECK = "/opt/holdstill/bin/holdstill-agent --config /etc/holdstill/agent.toml --check"
+_NEXT = f"""next:
   edit /etc/holdstill/agent.toml and /etc/holdstill/mysql.cnf
-  /opt/holdstill/bin/holdstill-agent --config /etc/holdstill/agent.toml --check
-  systemctl enable --now holdstill-freezer.socket holdstill-agent.service"""
+  systemctl enable --now holdstill-freezer.socket
+  runuser -u holdstill -- {_CHECK}
+  systemctl enable --now holdstill-agent.service"""
 
 
 def main() -> int:

@@ -74,7 +74,7 @@ FAULTS = (
     Fault(
         name="conductors-clock-an-hour-behind",
         group=GROUP,
-        law="Commands of a conductor whose clock is behind are refused as expired, and by how much.",
+        law="Commands of a conductor whose clock is behind are expired, and it says by how much.",
         inject=_conductors(-HOUR_S),
         verdicts=NO_SNAPSHOT,
         reasons=refused(RefusalCode.EXPIRED),

@@ -1,4 +1,4 @@
-"""The backup Lambda is killed at each step of a run; the sweep tells of it, the host helps itself."""
+"""The backup Lambda is killed at each step of a run: the sweep tells of it, the host thaws."""
 
 from __future__ import annotations
 

@@ -247,6 +247,7 @@ FAULTS = (
         inject=_server_signalled(signal.SIGKILL),
         verdicts=CRASH_CONSISTENT,
         reasons=frozenset({Broken.NOT_INTACT}),
+        servers=("mariadb", "mysql"),
     ),
     Fault(
         name="server-told-to-end-while-frozen",
@@ -255,6 +256,7 @@ FAULTS = (
         inject=_server_signalled(signal.SIGTERM),
         verdicts=CRASH_CONSISTENT,
         reasons=frozenset({Broken.NOT_INTACT}),
+        servers=("mariadb", "mysql"),
     ),
     Fault(
         name="thawed-by-somebody-else",

@@ -26,6 +26,7 @@ from holdstill_protocol.messages import (
     RefusalCode,
     Refused,
     Reply,
+    SourcePosition,
     Thaw,
     Thawed,
     ThawReason,
@@ -35,8 +36,18 @@ RUNS = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
 TEXTS = st.text(max_size=40)
 WHOLES = st.integers(min_value=0, max_value=2**53)
 INSTANTS = st.datetimes(timezones=st.just(UTC))
+SOURCES = st.builds(
+    SourcePosition, TEXTS, TEXTS, WHOLES, st.none() | TEXTS, st.none() | WHOLES, TEXTS
+)
 POSITIONS = st.builds(
-    Position, TEXTS, TEXTS, st.none() | TEXTS, st.none() | TEXTS, st.none() | WHOLES, TEXTS
+    Position,
+    TEXTS,
+    TEXTS,
+    st.none() | TEXTS,
+    st.none() | TEXTS,
+    st.none() | WHOLES,
+    TEXTS,
+    st.lists(SOURCES, max_size=3).map(tuple),
 )
 COMMANDS = st.one_of(
     *(st.builds(kind, RUNS, TEXTS, WHOLES, INSTANTS) for kind in (Prepare, Freeze, Thaw))
@@ -160,3 +171,13 @@ def test_much_noise_is_malformed() -> None:
     for noise in ("x" * 1_048_576, "[" * 100_000, "[" * (MAX_CHARACTERS - 1), "9" * 10_000):
         with pytest.raises(MalformedMessageError):
             decode_command(noise)
+
+
+def test_position_of_an_older_agent_has_no_sources() -> None:
+    """An agent that is installed says nothing of them: it is still understood."""
+    position = Position("mariadb", "10.11", None, "binlog.000001", 4, "0-1-1")
+    body = json.loads(encode(Frozen("r.1", "recipes-db", 1, 1, position)))
+    del body["position"]["sources"]
+    decoded = decode_reply(json.dumps(body))
+    assert isinstance(decoded, Frozen)
+    assert decoded.position == position

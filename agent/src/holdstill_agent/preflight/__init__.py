@@ -39,6 +39,8 @@ QUIET_MS = 200
 
 _AGAIN_AFTER_S = 0.25
 
+_LOOKS, _LOOK_AGAIN_S = 4, 0.05  # whether something is written; a database is rarely still so long
+
 
 class Preflight:
     """One pre-flight: its checks, and what it connected. `close` unless they are taken over.
@@ -54,7 +56,6 @@ class Preflight:
         self._pause = pause
         self._run_id = run_id
         self._hooks = Hooks(config, Unfinished(config.state_dir))
-        self._written: dict[str, int | None] = {}
         self.checks: list[Check] = []
         self.volumes: tuple[str, ...] = ()
         self.freezer: Freezer | None = None
@@ -65,7 +66,6 @@ class Preflight:
     def run(self) -> None:
         """Make all checks; `code` is None if all passed."""
         config, mounted = self._config, Mounts.now()
-        self._written = count_writes(config, mounted)
         self._check("mounts", partial(require_mounts, config, mounted))
         self._check("volumes", self._volumes)
         self._check("state", partial(require_room, config))
@@ -74,7 +74,9 @@ class Preflight:
             self._check("own files", partial(require_own_files_elsewhere, config, mounted))
             # Before the database: a process that is started later must not inherit its socket.
             self._check("freezer", self._freezer)
-        if config.lock is not Lock.NONE:
+            self._check("not frozen", self._not_frozen)
+        # Of a server whose files are frozen any answer may have to wait for the stranger's thaw.
+        if config.lock is not Lock.NONE and self.code is not RefusalCode.ALREADY_FROZEN:
             self._check("database", self._database)
             self._check_database("privileges", partial(require_privileges, config))
             self._check_database("blockers", self._blockers)
@@ -89,7 +91,6 @@ class Preflight:
         self._check("quiet moment", self._quiet_moment)
         if config.freeze:
             self._check("quiet", self._quiet)
-            self._check("not frozen", self._not_frozen)
 
     def failures(self) -> str:
         """Return what did not pass, for a person."""
@@ -190,9 +191,14 @@ class Preflight:
         """Make sure that no stranger's freeze is in the way, before the lock would wait for it."""
         if self.freezer is None or self.code:
             return None
-        unproven = still(self._written, count_writes(self._config, Mounts.now()))
-        if not unproven:
-            return "something was written just now"
+        self.freezer.sync(self._until_ms, self._is_wanted)  # a frozen ext4 has some left to write
+        before = count_writes(self._config, Mounts.now())
+        for _ in range(_LOOKS):
+            if not self._pause(_LOOK_AGAIN_S):
+                raise CheckFailedError("no longer wanted")
+            unproven = still(before, count_writes(self._config, Mounts.now()))
+            if not unproven:
+                return "something was written just now"
         if self._run_id is None:
             return f"not tried: nothing was written just now to {', '.join(unproven)}"
         self.freezer, found = rehearse(self.freezer, self._config, self._run_id)

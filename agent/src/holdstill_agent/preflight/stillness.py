@@ -2,9 +2,9 @@
 
 mountinfo and statfs do not show it, syncfs returns at once, and a write that tries would hang,
 beyond SIGKILL, until a stranger's thaw. What tells is FIFREEZE itself, by EBUSY. But whatever is
-written to the device proves that nothing is frozen; so only a filesystem to which nothing was
-written since the pre-flight began, not even by syncfs, is frozen for a moment and thawed again.
-Where nobody writes, that holds nobody.
+written to the device, other than by a syncfs, proves that nothing is frozen; so only a filesystem
+on which nobody writes is frozen for a moment and thawed again. Where nobody writes that holds
+nobody, and where nothing is dirty it is short.
 """
 
 from pathlib import Path
