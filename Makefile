@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 KEEP ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test lint unit integration infra host faults e2e bench agent-package docs lock setup clean
+.PHONY: help demo test lint unit integration infra host systemd package faults e2e bench agent-package docs lock setup clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,11 +17,11 @@ test: setup  ## everything that is checked, as CI does
 lint: setup  ## style, types and import rules
 	@scripts/lint
 
-unit integration infra host e2e: setup  ## one part of the tests
+unit integration infra host systemd package e2e: setup  ## one part of the tests
 	@$(PYTHON) -m pytest tests/$@
 
 faults: setup  ## the fault suite at length: every kill 100 times, and its table (build/faults.json)
-	@$(PYTHON) -m lab faults --at-length $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=.:agent/src $(PYTHON) -m lab faults --at-length $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## the write stall of five ways to make a snapshot (about 10 min; build/bench.json, .png)
 	@$(PYTHON) -m lab bench

@@ -1,100 +1,31 @@
-"""Write the generated blocks of docs/protocol.md anew: `python -m docs.generate`.
+"""Write the generated blocks of docs/ anew: `python -m docs.generate`.
 
 A block stands between `<!-- generated: NAME -->` and `<!-- end -->`; a test compares it with what
 the code says today.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
-from holdstill_protocol import conductor_model, host_model
-from holdstill_protocol.codec import encode
-from holdstill_protocol.messages import (
-    Check,
-    Command,
-    Freeze,
-    Frozen,
-    Lock,
-    Position,
-    Prepare,
-    Prepared,
-    RefusalCode,
-    Refused,
-    Reply,
-    Thaw,
-    Thawed,
-    ThawReason,
-)
+from docs import protocol_blocks, safety_blocks
 
-PROTOCOL = Path(__file__).with_name("protocol.md")
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_HERE = Path(__file__).parent
 
-_RUN = "recipes-db.20261125T180000Z.1"
-_AT = datetime(2026, 11, 25, 18, 0, 59, tzinfo=UTC)
-_COMMANDS: tuple[Command, ...] = (
-    Prepare(_RUN, "recipes-db", 1, _AT),
-    Freeze(_RUN, "recipes-db", 2, _AT),
-    Thaw(_RUN, "recipes-db", 3, _AT),
-)
-_REPLIES: tuple[Reply, ...] = (
-    Prepared(
-        _RUN,
-        "recipes-db",
-        volumes=("vol-0123456789abcdef0",),
-        checks=(Check("mount", True, "/var/lib/mysql is xfs on /dev/nvme1n1"),),
-        lock=Lock.FTWRL,
-        freeze=True,
-        budget_ms=10_000,
-    ),
-    Frozen(
-        _RUN,
-        "recipes-db",
-        lock_wait_ms=2,
-        freeze_ms=1,
-        position=Position("mariadb", "10.11.19", None, "binlog.000007", 4242, "0-1-99"),
-    ),
-    Thawed(_RUN, "recipes-db", ThawReason.COMMANDED, True, held_ms=23, locked_ms=26),
-    Refused(_RUN, "recipes-db", RefusalCode.LOCK_TIMEOUT, "waited 2 s for the lock"),
-)
-
-
-def diagram(transitions: Iterable[tuple[type, str, type]], first: type) -> str:
-    """Return a machine's table of transitions as a Mermaid state diagram."""
-    arrows = sorted(
-        f"    {before.__name__} --> {after.__name__}: {event}"
-        for before, event, after in transitions
-    )
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.__name__}", *arrows, "```"]
-    return "\n".join(lines) + "\n"
-
-
-def messages(examples: Iterable[Command | Reply]) -> str:
-    """Return one example of each message, as it is on the wire."""
-    lines = [json.dumps(json.loads(encode(message)), ensure_ascii=False) for message in examples]
-    return "\n".join(["```json", *lines, "```"]) + "\n"
-
-
-def codes() -> str:
-    """Return the refusals' codes."""
-    return ", ".join(f"`{code}`" for code in RefusalCode) + "\n"
-
-
-BLOCKS: dict[str, Callable[[], str]] = {
-    "host": lambda: diagram(host_model.TRANSITIONS, host_model.Idle),
-    "conductor": lambda: diagram(conductor_model.TRANSITIONS, conductor_model.New),
-    "commands": lambda: messages(_COMMANDS),
-    "replies": lambda: messages(_REPLIES),
-    "refusals": codes,
+PAGES = {
+    _HERE / "protocol.md": protocol_blocks.BLOCKS,
+    _HERE / "safety.md": safety_blocks.BLOCKS,
 }
+"""Each page with its blocks, by name."""
 
 
-def generated(text: str) -> str:
-    """Return `text` with each of its generated blocks as the code has it today."""
-    return _BLOCK.sub(lambda block: block[1] + BLOCKS[block[2]]() + block[4], text)
+def generated(page: Path) -> str:
+    """Return the page's text with each of its generated blocks as the code has it today."""
+    blocks = PAGES[page]
+    text = page.read_text(encoding="utf-8")
+    return _BLOCK.sub(lambda block: block[1] + blocks[block[2]]() + block[4], text)
 
 
 if __name__ == "__main__":
-    PROTOCOL.write_text(generated(PROTOCOL.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(generated(path), encoding="utf-8")

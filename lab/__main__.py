@@ -40,6 +40,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def faults(options: argparse.Namespace) -> int:
     """Make everything around a backup fail, and show that the host is safe."""
+    sys.path.append(str(ROOT / "agent" / "src"))  # the protocol, which functions import
     from lab.faults import command  # noqa: PLC0415
 
     if options.list:

@@ -4,11 +4,17 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from http import HTTPStatus
 from http.client import HTTPResponse
-from typing import Self
+from typing import Final, Self
 from urllib.parse import parse_qs
 
+JSON: Final = "application/x-amz-json-1.0"
+
+_FORBIDDEN: Final = 403
+_SIGNATURE_LASTS: Final = timedelta(minutes=5)
 _END = b"\r\n\r\n"
 _PIECE = 1 << 16
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
@@ -18,7 +24,8 @@ _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection", "
 class Call:
     """One request. `action` is AWS's name for it, `message` the type of the message it sends.
 
-    `dry_run`: it asks EC2 only whether it would be obeyed.
+    `dry_run`: it asks EC2 only whether it would be obeyed. `signed_at` is what its signature says,
+    None where it has none.
     """
 
     raw: bytes
@@ -26,6 +33,7 @@ class Call:
     action: str
     message: str | None
     dry_run: bool
+    signed_at: datetime | None
 
     @classmethod
     def read(cls, caller: socket.socket) -> Self | None:
@@ -48,7 +56,26 @@ class Call:
             _action(headers, body),
             _message(body),
             b"DryRun=true" in body,
+            _signed_at(headers.get("x-amz-date", "")),
         )
+
+    def stale(self) -> "Answer | None":
+        """Return AWS's refusal of a signature that is five minutes old, or early; None if it fits.
+
+        The lab's services do not look at signatures.
+        """
+        if self.signed_at is None:
+            return None
+        late = datetime.now(UTC) - self.signed_at
+        if abs(late) < _SIGNATURE_LASTS:
+            return None
+        how = "expired" if late > _SIGNATURE_LASTS else "not yet current"
+        refusal = {
+            "__type": "com.amazon.coral.service#InvalidSignatureException",
+            "message": f"Signature {how}: {self.signed_at:%Y%m%dT%H%M%SZ}",
+        }
+        headers = {"Content-Type": JSON, "Date": formatdate(usegmt=True)}
+        return Answer(_FORBIDDEN, headers, json.dumps(refusal).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +129,10 @@ def _action(headers: Mapping[str, str], body: bytes) -> str:
     if target := headers.get("x-amz-target"):
         return target.rpartition(".")[2]
     return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+
+
+def _signed_at(text: str) -> datetime | None:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if text else None
 
 
 def _message(body: bytes) -> str | None:

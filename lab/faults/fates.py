@@ -6,26 +6,25 @@ import threading
 import uuid
 from typing import Final
 
-from lab.faults.exchange import Answer
+from lab.faults.exchange import JSON, Answer
 from lab.faults.wire import CallerGoneError, Fate, Passage
 
-_JSON: Final = "application/x-amz-json-1.0"
 _LONGEST_S: Final = 60.0
 
 HTML: Final = Answer.of(200, b"<html><body>Sign in to the guest network</body></html>", "text/html")
 """Garbage: a portal's page in place of an answer."""
 
-NOT_JSON: Final = Answer.of(200, b'{"Messages": [{"Body": ', _JSON)
+NOT_JSON: Final = Answer.of(200, b'{"Messages": [{"Body": ', JSON)
 """Garbage: an answer that ends in the middle, and says that it is whole."""
 
-BROKEN_OFF: Final = Answer.of(200, b'{"MessageId": "1", "Messages": []}', _JSON).cut()
+BROKEN_OFF: Final = Answer.of(200, b'{"MessageId": "1", "Messages": []}', JSON).cut()
 """Garbage: the connection ends in the middle of an answer."""
 
 
 def failure(status: int, code: str) -> Answer:
     """Return an error of SQS or DynamoDB."""
     body = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": code})
-    return Answer.of(status, body.encode(), _JSON)
+    return Answer.of(status, body.encode(), JSON)
 
 
 UNAVAILABLE: Final = failure(503, "ServiceUnavailable")
@@ -129,4 +128,4 @@ def _taken(passage: Passage) -> Answer:
     body = json.loads(passage.call.body)["MessageBody"]
     digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
     answer = {"MessageId": str(uuid.uuid4()), "MD5OfMessageBody": digest}
-    return Answer.of(200, json.dumps(answer).encode(), _JSON)
+    return Answer.of(200, json.dumps(answer).encode(), JSON)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,7 @@ class Functions:
         ahead_s: float = 0.0,
     ) -> Invocation:
         """Begin an invocation whose wall clock is ahead by so much. Raise ChildFailedError."""
-        if not self._ready.wait(_READY_WITHIN_S):
-            raise ChildFailedError(f"the functions did not start\n{tail(self._log)}")
+        self._await_ready()
         self._begun.clear()
         invocation = {
             "handler": handler,
@@ -115,6 +115,12 @@ class Functions:
         if not self._begun.wait(_BEGUN_WITHIN_S) or self._last is None:
             raise ChildFailedError(f"the function did not begin\n{tail(self._log)}")
         return self._last
+
+    def _await_ready(self) -> None:
+        give_up_at = time.monotonic() + _READY_WITHIN_S
+        while not self._ready.wait(0.1):
+            if self._process.poll() is not None or time.monotonic() > give_up_at:
+                raise ChildFailedError(f"the functions did not start\n{tail(self._log)}")
 
     def _hear(self) -> None:
         for line in self._process.stdout or ():

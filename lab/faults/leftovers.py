@@ -77,9 +77,10 @@ def _strays(world: World) -> Iterator[str]:
 
 def _sessions(world: World) -> list[str]:
     """Return the agent's sessions with the server: they would hold a lock, or might."""
-    if world.host.server.pid is None:
+    server = world.host.server
+    if server.pid is None or not server.socket.exists():  # it has ended, or is about to
         return []
-    with world.host.server.connect() as connection, connection.cursor() as cursor:
+    with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SHOW PROCESSLIST")
         return [f"the agent's session {row}" for row in cursor.fetchall() if row[1] == AGENT]
 

@@ -68,7 +68,10 @@ class Rule:
 
 
 class Wire:
-    """A proxy on 127.0.0.1, transparent until told otherwise. A thread for each connection."""
+    """A proxy on 127.0.0.1, transparent until told otherwise. A thread for each connection.
+
+    As AWS does, it refuses what is signed by a clock that is five minutes wrong.
+    """
 
     def __init__(self, upstream: str) -> None:
         place = urlsplit(upstream)
@@ -178,6 +181,8 @@ class Wire:
 
     def _answer(self, line: "_Line", call: Call) -> Answer:
         calmed = self._calmed
+        if refusal := call.stale():
+            return refusal
         if self._spoiled:
             return self._spoiled
         if self._lag_s:

@@ -75,8 +75,8 @@ class World:
         self.folders = tuple(folders)
         self.trial = Trial(Random(0))  # noqa: S311 - moments, not secrets
         self.agent: Child
+        self.agent_config: Path
         self._python = install_agent(_BUILD)
-        self._config_path: Path | None = None
         self._as_usual = False
 
     @property
@@ -102,13 +102,13 @@ class World:
         `environment` is added to the cloud's, `changes` are those of `AgentConfig`.
         """
         config = replace(self._config(), **changes)
-        self._config_path = self.host.write_agent_config(
+        self.agent_config = self.host.write_agent_config(
             config, [[volume.id] for volume in self.cloud.volumes]
         )
         self._as_usual = not (environment or changes)
         seen = self._logged()
         self.agent = self.host.start_agent(
-            self._python, self._config_path, {**self.cloud.environment, **(environment or {})}
+            self._python, self.agent_config, {**self.cloud.environment, **(environment or {})}
         )
         self.agent.wait_until(
             lambda: '"started"' in self._log_after(seen), within_s=_AGENT_READY_WITHIN_S
@@ -135,7 +135,7 @@ class World:
 
     def processes(self) -> list[int]:
         """Return every agent, freezer and guard of this world: all name its agent.toml."""
-        name = str(self._config_path).encode()
+        name = str(self.agent_config).encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -261,9 +261,12 @@ class World:
 def inhabited(
     host: DatabaseHost, cloud: FaultyCloud, folders: Sequence[Path] = ()
 ) -> Iterator[World]:
-    """Return a world with load, probes and agent on a host that is up."""
+    """Return a world with load, probes and agent on a host that is up; the agent ends with it."""
     host.start_load()
     host.start_probes()
     world = World(host, cloud, folders)
     world.start_agent()
-    yield world
+    try:
+        yield world
+    finally:
+        world.agent.stop()

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -63,6 +64,22 @@ class ControlGroup:
             for root, _, _ in os.walk(folder):
                 if fnmatch(Path(root).name, unit):
                     yield Path(root)
+
+    @contextmanager
+    def hanging(self, pid: int) -> Iterator[None]:
+        """Let a process hang as in the kernel: no signal reaches it, SIGKILL neither.
+
+        Only the first cgroup version's freezer does that.
+        """
+        (folder,) = (path for path in self._folders if path.is_relative_to(_ROOT / "freezer"))
+        group = folder / "hanging"
+        group.mkdir()
+        try:
+            (group / "cgroup.procs").write_text(str(pid))
+            (group / "freezer.state").write_text("FROZEN")
+            yield
+        finally:
+            (group / "freezer.state").write_text("THAWED")
 
     def remove(self) -> None:
         """End whatever is still in it, and remove it; again is harmless."""

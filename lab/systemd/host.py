@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 AGENT = "holdstill-agent.service"
 SOCKET = "holdstill-freezer.socket"
+FREEZER = "holdstill-freezer@.service"
 FREEZERS = "holdstill-freezer@*.service"
 SOCKET_PATH = "/run/holdstill/freezer.sock"
 RUN_DIR = "/run/holdstill"
@@ -160,6 +161,11 @@ class SystemdHost:
         self.container.overlay.write(f"/etc/systemd/system/{unit}.d/{name}.conf", text)
         self.systemctl("daemon-reload")
 
+    def drop_out(self, unit: str, name: str) -> None:
+        """Take such a change back."""
+        (self.container.overlay.root / f"etc/systemd/system/{unit}.d/{name}.conf").unlink()
+        self.systemctl("daemon-reload")
+
     def systemctl(self, *arguments: str) -> str:
         """Run systemctl inside; ChildError if it fails."""
         return self.container.run("systemctl", *arguments)
@@ -203,11 +209,14 @@ class SystemdHost:
         marker.write_text(f"rcu 0\nrun {run_id}\nmount 1 {device} {DATADIR}\n")
         self.freeze()
 
-    def exhaust_memory(self, unit: str, victim: psutil.Process) -> None:
-        """Fill a unit's memory up to its MemoryMax; the kernel then kills `victim`."""
+    def exhaust_memory(self, unit: str, victim: psutil.Process) -> int:
+        """Fill a unit's memory up to its MemoryMax; return when the kernel killed `victim`.
+
+        By the monotonic clock, in nanoseconds.
+        """
         folder = self.container.cgroup.folder("memory", unit)
         argv = (sys.executable, "-S", str(REPOSITORY / "lab" / "systemd" / "oom.py"))
-        run(*argv, str(folder), str(victim.pid), timeout_s=_OUT_OF_MEMORY_WITHIN_S)
+        return int(run(*argv, str(folder), str(victim.pid), timeout_s=_OUT_OF_MEMORY_WITHIN_S))
 
     def probes(self, folder: Path) -> dict[str, Probe]:
         """Return probes that write through the database and to its filesystem, from outside."""

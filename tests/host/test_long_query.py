@@ -37,16 +37,16 @@ EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
 RUN = "recipes-db.20300101T000000Z.1"
 STALL_S = 2.5
 
-LONG_SELECT = ("SELECT SLEEP(6), 'se''cret', 4711 FROM {} /* secret */ LIMIT 1",)
-LONG_UPDATE = ("UPDATE {} SET t = 'secret' WHERE id = 1 AND SLEEP(6) = 0",)
-FOR_UPDATE = ("BEGIN", "SELECT SLEEP(6), 'secret' FROM {} WHERE id = 1 FOR UPDATE")
-CREATE = ("CREATE TABLE made_of_{0} AS SELECT SLEEP(6), 'secret' FROM {0} LIMIT 1",)
+LONG_SELECT = ("SELECT SLEEP(60), 'se''cret', 4711 FROM {} /* secret */ LIMIT 1",)
+LONG_UPDATE = ("UPDATE {} SET t = 'secret' WHERE id = 1 AND SLEEP(60) = 0",)
+FOR_UPDATE = ("BEGIN", "SELECT SLEEP(60), 'secret' FROM {} WHERE id = 1 FOR UPDATE")
+CREATE = ("CREATE TABLE made_of_{0} AS SELECT SLEEP(60), 'secret' FROM {0} LIMIT 1",)
 LOCK_WRITE = ("LOCK TABLES {} WRITE",)
 LOCK_READ = ("LOCK TABLES {} READ",)
 HANDLER = ("HANDLER {} OPEN",)
 OPEN_TRANSACTION = ("BEGIN", "UPDATE {} SET v = 2 WHERE id = 1")
 OPEN_READ = ("BEGIN", "SELECT * FROM {}")
-NO_TABLE = ("SELECT SLEEP(6)",)
+NO_TABLE = ("SELECT SLEEP(60)",)
 
 WRITERS = (LONG_UPDATE, FOR_UPDATE, CREATE, LOCK_WRITE)
 READERS = (LONG_SELECT, LOCK_READ, HANDLER)
@@ -274,7 +274,7 @@ def test_statement_that_hangs_does_not_keep_the_lock(
     assert database
     database.answer_by(monotonic_ms() + 200)
     with pytest.raises(NoAnswerError):
-        database.execute("SELECT SLEEP(8)")
+        database.execute("SELECT SLEEP(60)")
     hold.disconnect()
     began = time.monotonic()
     _await_write(server)
@@ -324,7 +324,7 @@ def test_server_without_tables_of_locks_shows_statements(
 
 def test_bytes_that_are_no_text_are_shown(server: DatabaseServer, config: Config) -> None:
     """A statement may hold anything; looking at it never fails."""
-    statement = b"UPDATE orders SET v = 1 WHERE SLEEP(6) = '\xff\xfe\x01\xf0\x9f'"
+    statement = b"UPDATE orders SET v = 1 WHERE SLEEP(60) = '\xff\xfe\x01\xf0\x9f'"
     database = Database.connect(config.option_file, 1)
     lookout = Lookout.connect(config.option_file, database, Lock.FTWRL)
     with rival(server, statement) as session_id:

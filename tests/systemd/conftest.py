@@ -16,7 +16,7 @@ from scripts import agent_package
 from tests.host.freezing import is_frozen, watchdog
 from tests.systemd.conversation import TARGET, VOLUME, Conversation, Writes, soon
 
-BUDGET_S = 8
+BUDGET_S = 6
 WATCHDOG_S = 3
 """Far below the budget: what thaws at this time was not the deadline."""
 

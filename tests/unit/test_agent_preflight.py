@@ -183,7 +183,7 @@ def test_own_file_on_a_mount_is_refused(key: str, place: object) -> None:
 
 def test_temporary_files_on_a_mount_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """TMPDIR counts: whatever uses a temporary file while frozen would hang."""
-    monkeypatch.setattr("tempfile.tempdir", "/var/lib/mysql/tmp")
+    monkeypatch.setenv("TMPDIR", "/var/lib/mysql/tmp")
     with pytest.raises(CheckFailedError, match=r"TMPDIR\) /var/lib/mysql/tmp is on /var/lib/mysql"):
         require_own_files_elsewhere(_config(), Mounts(f"{ROOT}\n{DATA}"))
 

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -176,6 +176,19 @@ def test_a_spoiled_wire_answers_for_the_service(wire: Wire, heard: list[str]) ->
     with pytest.raises(HTTPException):
         send(caller(wire), "prepare")
     assert heard == []
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(4, True), (-4, True), (6, False), (-6, False)])
+def test_a_stale_signature_is_refused(
+    wire: Wire, heard: list[str], minutes: int, taken: bool
+) -> None:
+    """AWS bears a clock that is five minutes wrong, early or late; the lab's services any."""
+    signed_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    line = caller(wire)
+    headers = {"X-Amz-Target": "SQS.SendMessage", "X-Amz-Date": f"{signed_at:%Y%m%dT%H%M%SZ}"}
+    line.request("POST", "/", json.dumps({"MessageBody": '{"type": "thaw"}'}), headers)
+    assert line.getresponse().status == (200 if taken else 403)
+    assert heard == ["thaw"] * taken
 
 
 def test_a_moment_that_does_not_come_is_told(wire: Wire) -> None:

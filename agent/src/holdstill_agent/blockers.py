@@ -17,20 +17,32 @@ from holdstill_protocol.messages import Lock
 _MOST_NAMED = 3
 _MOST_NAME = 80
 
-# INFO in hexadecimal: a statement may hold bytes that are no text.
+# INFO in hexadecimal: a statement may hold bytes that are no text. A replica's applier bears the
+# name of whoever started it, and its TIME is its lag: its thread's name and its transaction's start
+# tell the truth.
 _MYSQL_LOCKS = """
-SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_COMMAND, t.PROCESSLIST_STATE,
-    HEX(LEFT(t.PROCESSLIST_INFO, 1024)),
-    COALESCE(MAX(e.TIMER_WAIT) DIV 1000000000, t.PROCESSLIST_TIME * 1000), NULL
-FROM performance_schema.threads t LEFT JOIN performance_schema.events_statements_current e
+SELECT t.PROCESSLIST_ID, IF(ANY_VALUE(c.THREAD_ID) IS NULL, 'system user', t.PROCESSLIST_USER),
+    IF(ANY_VALUE(c.THREAD_ID) IS NULL, t.NAME, t.PROCESSLIST_COMMAND),
+    t.PROCESSLIST_STATE, HEX(LEFT(t.PROCESSLIST_INFO, 1024)),
+    IF(ANY_VALUE(c.THREAD_ID) IS NULL,
+        COALESCE(MAX(TIMESTAMPDIFF(
+            MICROSECOND, w.APPLYING_TRANSACTION_START_APPLY_TIMESTAMP, NOW(6))) DIV 1000, 0),
+        COALESCE(MAX(e.TIMER_WAIT) DIV 1000000000, t.PROCESSLIST_TIME * 1000)),
+    NULL
+FROM performance_schema.threads t
+LEFT JOIN performance_schema.threads c ON c.THREAD_ID = t.THREAD_ID AND
+    (c.NAME LIKE 'thread/sql/one\\_connection' OR c.NAME LIKE 'thread/thread%pool/%')
+LEFT JOIN performance_schema.events_statements_current e
     ON e.THREAD_ID = t.THREAD_ID AND e.NESTING_EVENT_LEVEL = 0 AND e.END_EVENT_ID IS NULL
+LEFT JOIN performance_schema.replication_applier_status_by_worker w
+    ON w.THREAD_ID = t.THREAD_ID AND w.APPLYING_TRANSACTION <> ''
 WHERE t.PROCESSLIST_ID IS NOT NULL AND (
     t.THREAD_ID IN (SELECT OWNER_THREAD_ID FROM performance_schema.metadata_locks
         WHERE OBJECT_TYPE IN ('GLOBAL', 'COMMIT') AND LOCK_TYPE = 'INTENTION_EXCLUSIVE'
         AND LOCK_STATUS = 'GRANTED')
     OR t.THREAD_ID IN (SELECT OWNER_THREAD_ID FROM performance_schema.table_handles
         WHERE OWNER_THREAD_ID IS NOT NULL))
-GROUP BY t.THREAD_ID, t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_COMMAND,
+GROUP BY t.THREAD_ID, t.NAME, t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_COMMAND,
     t.PROCESSLIST_STATE, t.PROCESSLIST_INFO, t.PROCESSLIST_TIME"""
 
 _MARIADB_SESSIONS = """

@@ -67,7 +67,7 @@ class Hold:
         self._hooks = Hooks(config, Unfinished(config.state_dir))
         self._replication = Replication(config)
         self.undo_again_at_ms: int | None = None
-        self._untold: tuple[Check, ...] = ()
+        self._untold: dict[str, Check] = {}
         self._ended: list[Freezer] = []
         self._locked_at_ms = 0
         self._frozen_at_ms = 0
@@ -84,7 +84,8 @@ class Hold:
             return Failed(run_id, preflight.code, preflight.failures())
         self._freezer, self._database = preflight.freezer, preflight.database
         self._lookout = preflight.lookout
-        checks, self._untold = (*self._untold, *preflight.checks), ()
+        checks = (*self._untold.values(), *preflight.checks)
+        self._untold.clear()
         return PreflightPassed(run_id, preflight.volumes, checks, clock.monotonic_ms())
 
     def undo(self, pause: Pause) -> Iterator[HookReport]:
@@ -98,11 +99,11 @@ class Hold:
             if started.failure:
                 self.undo_again_at_ms = clock.monotonic_ms() + _UNDO_AGAIN_MS
                 detail = f"after run {started.run_id}: {started.failure}"
-                self._untold = (Check("replication", passed=False, detail=detail),)
+                self._untold["replication"] = Check("replication", passed=False, detail=detail)
         if report := self._hooks.after_unlock(pause):
             if report.failure:
                 detail = f"after run {report.run_id}: {report.failure}"
-                self._untold = (Check("after_unlock", passed=False, detail=detail),)
+                self._untold["after_unlock"] = Check("after_unlock", passed=False, detail=detail)
             yield report
 
     def quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld | Failed:

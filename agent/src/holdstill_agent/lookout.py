@@ -34,8 +34,19 @@ class Lookout:
         return cls(Database.connect(option_file, 1), watched, lock)
 
     def look(self, within_ms: int = _LOOK_WITHIN_MS) -> tuple[Blocker, ...]:
-        """Return who blocks; HostError if that cannot be seen."""
+        """Return who blocks; HostError if that cannot be seen.
+
+        The servers' tables are not of one instant: a session whose statement has just ended looks
+        like one that holds while it sleeps. Who does that is seen twice.
+        """
         self._database.answer_by(monotonic_ms() + within_ms)
+        found = self._look()
+        if any(one.sleeps for one in found):
+            asleep = {one.session_id for one in self._look() if one.sleeps}
+            found = tuple(one for one in found if not one.sleeps or one.session_id in asleep)
+        return found
+
+    def _look(self) -> tuple[Blocker, ...]:
         self.sight = self.sight or sight(self._database)
         found = find_blockers(self._database, self._lock, self.sight)
         own = {self._database.session_id, self._watched_id}

@@ -21,7 +21,7 @@ _REFUSED: Final = (400, 403)
 _WRONG_S: Final = 60.0  # AWS bears 300: with less than this it refused for another reason
 
 
-class QueuesClockAuth(SigV4Auth):  # type: ignore[misc]  # botocore has no types
+class QueuesClockAuth(SigV4Auth):
     """Version 4, by this host's clock less `ahead`."""
 
     ahead: ClassVar = timedelta(0)
@@ -29,7 +29,7 @@ class QueuesClockAuth(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     def _modify_request_before_signing(self, request: Any) -> None:
         """Set the signature's time; what follows takes it from there."""
         request.context["timestamp"] = (wall() - self.ahead).strftime(SIGV4_TIMESTAMP)
-        super()._modify_request_before_signing(request)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]  # not in the stubs
 
 
 def install() -> None:

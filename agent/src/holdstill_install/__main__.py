@@ -104,13 +104,17 @@ def _uninstall(layout: Layout, package: Package, *, purge: bool, dry_run: bool) 
 
 def _do(plan: list[Pending]) -> None:
     carry_out(plan, print)
-    print(f"done: {len(plan)} changes" if plan else "nothing to do")
+    print(f"done: {_counted(plan)}" if plan else "nothing to do")
 
 
 def _rehearse(plan: list[Pending]) -> None:
     for one in plan:
         print(one.words)
-    print(f"dry run: {len(plan)} changes, none made" if plan else "nothing to do")
+    print(f"dry run: {_counted(plan)}, none made" if plan else "nothing to do")
+
+
+def _counted(plan: list[Pending]) -> str:
+    return "1 change" if len(plan) == 1 else f"{len(plan)} changes"
 
 
 def _run(package: Package, arguments: Sequence[str]) -> int:

@@ -31,6 +31,9 @@ _ASLEEP_S = 2.3
 
 _ANY_VICTIMS = (("agent",), ("freezer",), ("agent", "freezer"))
 
+_AT_ONCE_S = 1.5
+"""The longest that a writer may wait where nobody has to wait for a deadline."""
+
 _KILL, _TERM, _STOP = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP
 _DONE_TO_IT = {_KILL: "killed", _TERM: "told-to-end", _STOP: "stopped"}
 
@@ -184,6 +187,7 @@ def _rows(victim: str, rows: tuple[_Row, ...]) -> Iterator[Fault]:
             verdicts=row.verdicts,
             reasons=row.reasons,
             killing=row.number == _KILL and row.moment is _FROZEN,
+            stall_s=None if row.number == _STOP else _AT_ONCE_S,
             goal_ms=row.goal_ms,
         )
 
@@ -237,6 +241,7 @@ def _of_several() -> Iterator[Fault]:
         law="Without its guard the freezer itself thaws when it is told to.",
         inject=_killed_while_frozen("guard"),
         verdicts=CONSISTENT,
+        stall_s=_AT_ONCE_S,
     )
     yield Fault(
         name="guard-killed-before-lock",

@@ -6,7 +6,6 @@ thaw, and who is to thaw must not wait. (Swap is the freezer's to look for: it s
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from holdstill_agent.mountinfo import Mounts
 _ROOM_BYTES = 256 * 1024  # records of a few hundred bytes, each a block; and the freezer's marker
 _ROOM_FILES = 16
 _LOG_DESCRIPTORS = (1, 2)
+_TEMPORARY = "/tmp"  # noqa: S108 - only looked at
 
 
 def require_own_files_elsewhere(config: Config, mounted: Mounts) -> str:
@@ -36,7 +36,8 @@ def _written(config: Config) -> Iterator[tuple[str, str]]:
     if config.freezer_socket:
         yield "freeze.socket", config.freezer_socket
     yield "the configuration", str(config.path)
-    yield "the folder for temporary files (TMPDIR)", tempfile.gettempdir()
+    # Not tempfile.gettempdir(): it writes there to find out, and that may be frozen just now.
+    yield "the folder for temporary files (TMPDIR)", os.environ.get("TMPDIR") or _TEMPORARY
     for descriptor in _LOG_DESCRIPTORS:
         if path := _file_of(descriptor):
             yield "the agent's log", path

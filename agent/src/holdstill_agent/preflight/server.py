@@ -35,7 +35,7 @@ def require_privileges(config: Config, database: Database) -> str:
     """Raise CheckFailedError with the GRANT that is missing, if the account could not lock."""
     (account,) = database.row("SELECT CURRENT_USER()")
     user, _, host = str(account).rpartition("@")
-    grant = f"GRANT RELOAD, REPLICATION CLIENT ON *.* TO '{user}'@'{host}'"
+    grant = f"GRANT RELOAD, REPLICATION CLIENT, PROCESS ON *.* TO '{user}'@'{host}'"
     try:
         require_permitted(config.lock, database)
     except LockFailedError as error:
