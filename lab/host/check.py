@@ -141,18 +141,29 @@ def _check_database(
         ),
     )
     try:
+        _relocate_index(places.binlogs)
         server.start()
         yield Finding("start", ok=True, detail=f"{kind.label} recovered and answers")
         with server.connect(DATABASE) as connection, connection.cursor() as cursor:
+            if expected.gtid is not None:
+                yield _check_gtid(cursor, expected.gtid, kind.select_gtid)
             yield _check_tables(cursor)
             yield from _check_ledgers(cursor, expected, kind.engines)
             yield _check_churn(cursor, expected)
-            if expected.gtid is not None:
-                yield _check_gtid(cursor, expected.gtid, kind.select_gtid)
-    except (HostError, pymysql.MySQLError) as error:
+    except (HostError, pymysql.MySQLError, OSError) as error:
         yield Finding("database", ok=False, detail=str(error))
     finally:
         server.kill()
+
+
+def _relocate_index(binlogs: Path) -> None:
+    """Have the copy's server recover from the copy's own binary log.
+
+    The index has absolute paths: the original's, which may still be there and written to.
+    """
+    index = binlogs / f"{BINLOG}.index"
+    names = [line.rpartition("/")[2] for line in index.read_text().splitlines()]
+    index.write_text("".join(f"{binlogs / name}\n" for name in names))
 
 
 def _check_gtid(cursor: Cursor, gtid: str, select: str) -> Finding:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
-from lab.host.child import Child, tail
+from lab.host.child import Child, dying_with_parent, tail
 from lab.host.errors import ChildError
 from lab.interrupts import uninterrupted
 from lab.systemd.cgroups import ControlGroup
@@ -34,12 +34,12 @@ SAYS_WITHIN_S = 30.0
 _AS = 'exec setpriv --reuid="$0" --regid="$(id -g "$0")" --init-groups -- "$@"'
 
 # nspawn mounts the controllers of the first cgroup version read-only: without memory, CPU and
-# process counts a unit's limits would be words. Its argument is what to exec.
+# process counts a unit's limits would be words. Killed with nspawn, which is killed with the lab.
 _INIT = """#!/bin/sh
 for controller in memory cpu cpuacct pids; do
     mount -o remount,bind,rw /sys/fs/cgroup/$controller 2>/dev/null
 done
-exec "$@"
+exec setpriv --pdeathsig=KILL "$@"
 """
 
 
@@ -87,7 +87,7 @@ class Container:
         """
         self.overlay.write("/init-lab", _INIT, 0o755)
         argv = [
-            *self.cgroup.enter(),
+            *dying_with_parent(self.cgroup.enter(), "KILL"),
             *("systemd-nspawn", "--quiet", f"--directory={self.overlay.root}"),
             *(f"--machine={self._name}", "--register=no", "--keep-unit", "--console=pipe"),
             *("--link-journal=no", "--resolv-conf=off", "--timezone=off", "--capability=all"),

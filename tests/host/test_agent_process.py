@@ -267,7 +267,9 @@ def test_noise_is_survived(agent: Agent) -> None:
 def test_idle_agent_costs_next_to_nothing(agent: Agent) -> None:
     """While nothing is asked of it, it sleeps: under 0.5 % of a core, and 60 MB."""
     process = psutil.Process(agent.process.pid)
-    time.sleep(2)  # it has started by then
+    long_ago = datetime.now(UTC) - timedelta(seconds=20)
+    agent.text(encode(Prepare(f"{TARGET}.idle.1", TARGET, 1, long_ago)))
+    assert isinstance(agent.reply(), Refused), "it has started"
     before = process.cpu_times()
     time.sleep(IDLE_S)
     after = process.cpu_times()

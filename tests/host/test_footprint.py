@@ -213,8 +213,7 @@ def test_run_needs_its_sockets_alone_while_frozen(
     run_dir = _run_dir(agent.config)
     assert tracing.offences(calls, _kept_open(run_dir)) == []
     assert len(_processes(calls, agent)) == 3, "agent, freezer and guard were all seen"
-    written = [call.descriptor for call in calls if call.name == "pwrite64"]
-    assert sorted(written) == sorted(_kept_open(run_dir)), "each once"
+    assert any("POST / HTTP" in call.arguments for call in calls), "it was told that all is frozen"
     assert run_dir.stat().st_dev != agent.point.stat().st_dev
     assert RCU_EXPEDITED.read_text().strip() == "0"
 

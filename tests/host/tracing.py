@@ -6,7 +6,7 @@ thought of is an offence until somebody has.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,13 +66,21 @@ def ended(output: Path, pid: int, within_s: float = 10) -> None:
         time.sleep(0.02)
 
 
-def while_frozen(calls: Sequence[Call]) -> list[Call]:
-    """Return what began after the first FIFREEZE did and before the first FITHAW did."""
-    begins = [index for index, call in enumerate(calls) if "FIFREEZE" in call.arguments]
-    ends = [index for index, call in enumerate(calls) if "FITHAW" in call.arguments]
-    assert begins, "nothing was frozen"
-    end = next(index for index in ends if index > begins[0])
-    return list(calls[begins[0] + 1 : end])
+def while_frozen(calls: Iterable[Call]) -> list[Call]:
+    """Return what began after a FIFREEZE did and before the FITHAW of the last mount did.
+
+    Of every freeze in the trace: a pre-flight may have rehearsed it. None of them may have failed.
+    """
+    found: list[Call] = []
+    held = 0
+    for call in calls:
+        if "FITHAW" in call.arguments:
+            held -= 1
+        elif "FIFREEZE" in call.arguments:
+            held += 1
+        elif held:
+            found.append(call)
+    return found
 
 
 def offences(calls: Iterable[Call], kept_open: Iterable[str] = ()) -> list[Call]:
@@ -85,8 +93,6 @@ def offences(calls: Iterable[Call], kept_open: Iterable[str] = ()) -> list[Call]
 
 def _is_permitted(call: Call, kept_open: set[str]) -> bool:
     if call.name in _WAITING | _ASKING_NOTHING:
-        return True
-    if "FIFREEZE" in call.arguments:  # the next mount's
         return True
     if call.name == "mmap":
         return "MAP_ANONYMOUS" in call.arguments

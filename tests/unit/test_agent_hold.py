@@ -48,6 +48,7 @@ class World:
         self.answer_by_ms = 0
         self.sync_ms = [0]
         self.blockers: tuple[Blocker, ...] = ()
+        self.gone_after_looks: int | None = None
         self.hangs_on = ""
 
 
@@ -149,6 +150,10 @@ class FakeLookout(Lookout):
     def look(self, within_ms: int = 1000) -> tuple[Blocker, ...]:
         """Look."""
         assert within_ms <= 1000
+        if self._world.gone_after_looks is not None:
+            self._world.gone_after_looks -= 1
+            if self._world.gone_after_looks < 0:
+                return ()
         return self._world.blockers
 
     def end_watched(self) -> None:
@@ -400,6 +405,13 @@ def test_blocked_lock_is_not_begun(config: Config, world: World) -> None:
     assert failed.code is RefusalCode.LOCK_TIMEOUT
     assert "session 7 (app): 90 s, User sleep, SELECT SLEEP(?)" in failed.detail
     assert not any(step.startswith("FLUSH") for step in world.history)
+
+
+def test_query_that_came_since_the_preflight_is_waited_for(hold: Hold, world: World) -> None:
+    """A little patience before the lock costs nobody anything, and a refusal costs an attempt."""
+    world.blockers = (Blocker(7, "app", "Query", "User sleep", 90_000, "SELECT SLEEP(?)"),)
+    world.gone_after_looks = 2
+    assert isinstance(hold.quiesce(RUN, _later()), QuiesceHeld)
 
 
 @pytest.mark.parametrize("statement", [FTWRL, "SHOW MASTER STATUS", "UNLOCK TABLES"])

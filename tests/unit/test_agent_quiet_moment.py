@@ -10,6 +10,8 @@ from holdstill_agent.blockers import Blocker, described
 from holdstill_agent.errors import CheckFailedError, LockTimeoutError
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.quiet_moment import await_quiet, require_quiet
+from tests.unit.test_agent_hold import FakeDatabase
+from tests.unit.test_agent_hold import World as Host
 
 QUERY = Blocker(7, "app", "Query", "Sending data", 5000, "SELECT ?", query_id=70)
 
@@ -172,3 +174,21 @@ def test_what_is_told_is_bounded() -> None:
     assert told.startswith("session 99 ")
     assert told.endswith("; and 97 more")
     assert len(told) < 1000
+
+
+def test_statement_that_has_just_ended_does_not_sleep_with_a_lock() -> None:
+    """Locks and sessions are read one after the other: who holds and sleeps is seen twice."""
+    asleep = replace(QUERY, session_id=8, command="Sleep", statement="")
+
+    class TwoLooks(Lookout):
+        def __init__(self, *looks: tuple[Blocker, ...]) -> None:
+            self._looks = list(looks)
+            self._database = FakeDatabase(Host())
+
+        def _look(self) -> tuple[Blocker, ...]:
+            return self._looks.pop(0)
+
+    assert TwoLooks((QUERY, asleep), ()).look() == (QUERY,)
+    assert TwoLooks((QUERY, asleep), (replace(asleep, command="Query"),)).look() == (QUERY,)
+    assert TwoLooks((QUERY, asleep), (asleep,)).look() == (QUERY, asleep)
+    assert TwoLooks((QUERY,)).look() == (QUERY,)

@@ -38,7 +38,8 @@ class Database:
     def __init__(self, connection: "Connection[Cursor]") -> None:
         self._connection = connection
         self._until_ms: int | None = None
-        self.replicates = False  # the pre-flight finds out
+        self.replicates = False  # this and the next the pre-flight finds out
+        self.applies_in_parallel = False
         version, self._session_id = self.row("SELECT VERSION(), CONNECTION_ID()")
         self.version = str(version)
         self.is_mariadb = "mariadb" in self.version.lower()

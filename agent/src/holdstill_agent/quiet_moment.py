@@ -58,18 +58,9 @@ def require_quiet(lookout: Lookout) -> None:
 
 
 def _in_the_way(lookout: Lookout, waited_ms: int, patience_ms: int) -> list[Blocker]:
-    """Who sleeps and blocks holds LOCK TABLES or a HANDLER: that may last.
-
-    Believed of whom two looks see so: MySQL's tables of locks and of sessions are read one after
-    the other, and a statement that ends in between looks asleep with a lock (7 of 400 looks at a
-    busy 9.7, never twice in a row).
-    """
+    """Who sleeps and blocks holds LOCK TABLES or a HANDLER: that may last."""
     allowed_ms = _YOUNG_MS if waited_ms * 2 < patience_ms else _OLD_MS
-    found = [one for one in lookout.look() if one.age_ms >= allowed_ms or one.sleeps]
-    if not any(one.sleeps for one in found):
-        return found
-    asleep = {one.session_id for one in lookout.look() if one.sleeps}
-    return [one for one in found if not one.sleeps or one.session_id in asleep]
+    return [one for one in lookout.look() if one.age_ms >= allowed_ms or one.sleeps]
 
 
 def _kill(

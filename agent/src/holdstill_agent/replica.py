@@ -11,6 +11,7 @@ from typing import Any
 
 from holdstill_agent import grants
 from holdstill_agent.database import Database
+from holdstill_agent.errors import CheckFailedError
 from holdstill_protocol.messages import SourcePosition
 
 _RENAMED_IN = (8, 0, 22)
@@ -69,10 +70,11 @@ def dialect(database: Database) -> Dialect:
     return _MYSQL if version >= _RENAMED_IN else _OLD_MYSQL
 
 
-def find_out(database: Database) -> bool:
-    """Note and return whether this is a replica; CheckFailedError if it may not be asked where.
+def find_out(database: Database, *, pauses: bool) -> bool:
+    """Note and return whether this is a replica; CheckFailedError if it cannot be told where.
 
     MariaDB does not tell without a privilege; but its counters show who has ever replicated.
+    `pauses`: whether its SQL threads will be stopped.
     """
     if database.is_mariadb:
         (applied,) = database.row("SELECT @@GLOBAL.gtid_slave_pos")
@@ -84,7 +86,27 @@ def find_out(database: Database) -> bool:
             why = "this is a replica, and the account may not read where its source stands"
             grants.require(database, why, *_MONITORS)
     database.replicates = bool(read_channels(database))
+    if database.replicates and not database.is_mariadb:
+        database.applies_in_parallel = _applies_in_parallel(database)
+        if database.applies_in_parallel and not pauses and not _has_gtids(database):
+            raise CheckFailedError(
+                "this replica applies in parallel and without GTIDs: where its source stands is"
+                " certain only while it is stopped; set pause_replication = true, or gtid_mode = ON"
+            )
     return database.replicates
+
+
+def _applies_in_parallel(database: Database) -> bool:
+    found = database.execute(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN"
+        " ('slave_parallel_workers', 'replica_parallel_workers')"
+    )
+    return any(int(count) for _, count in found)
+
+
+def _has_gtids(database: Database) -> bool:
+    (mode,) = database.row("SELECT @@GLOBAL.gtid_mode")
+    return str(mode) == "ON"
 
 
 def read_sources(database: Database) -> tuple[SourcePosition, ...]:
@@ -111,7 +133,7 @@ def read_channels(database: Database) -> tuple[Channel, ...]:
     gtid = ""
     if rows and database.is_mariadb:
         (gtid,) = database.row("SELECT @@GLOBAL.gtid_slave_pos")
-    return tuple(_channels(speaks, rows, gtid))
+    return tuple(_channels(speaks, rows, gtid, in_parallel=database.applies_in_parallel))
 
 
 def open_temporary_tables(database: Database) -> int:
@@ -127,15 +149,22 @@ def _positions(database: Database) -> tuple[SourcePosition, ...]:
     return tuple(channel.position for channel in read_channels(database))
 
 
-def _channels(speaks: Dialect, rows: Sequence[Mapping[str, Any]], gtid: str) -> list[Channel]:
+def _channels(
+    speaks: Dialect, rows: Sequence[Mapping[str, Any]], gtid: str, *, in_parallel: bool
+) -> list[Channel]:
+    """MySQL's parallel workers leave gaps, and their file and offset lag behind till a checkpoint.
+
+    Four rows were applied twice from there (9.7, 4 workers); its GTID set, or a stop, is exact.
+    """
     channels = []
     for row in rows:
         host = row[f"{speaks.source}_Host"]
         if not host or host == "<NULL>":  # group replication's own channels
             continue
         name = row.get(speaks.channel) or ""
-        file = row[f"Relay_{speaks.source}_Log_File"] or None
+        runs = row[f"{speaks.replica}_SQL_Running"] == "Yes"
+        file = None if runs and in_parallel else row[f"Relay_{speaks.source}_Log_File"] or None
         offset = int(row[f"Exec_{speaks.source}_Log_Pos"]) if file else None
         position = SourcePosition(name, host, int(row[f"{speaks.source}_Port"]), file, offset, gtid)
-        channels.append(Channel(name, row[f"{speaks.replica}_SQL_Running"] == "Yes", position))
+        channels.append(Channel(name, runs, position))
     return channels

@@ -79,8 +79,9 @@ class SourcePosition:
     """How far a replica had applied what one source wrote, in that source's own coordinates.
 
     `channel` is the connection's name, "" for the usual only one. `file` and `offset` (bytes) are
-    None before anything was received. `gtid` is what was applied from all sources together; it is
-    empty on MySQL, where the position's own `gtid` holds that.
+    None before anything was received, and while MySQL's workers apply in parallel: they are at no
+    one place then, and the GTID set is what counts. `gtid` is what was applied from all sources
+    together; it is empty on MySQL, where the position's own `gtid` holds that.
     """
 
     channel: str

@@ -1,12 +1,13 @@
 """The record of a run fits into a row of the table, whatever a host has said."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from functions.domain.runs import EndedRun, OpenRun
 from holdstill_protocol.codec import MAX_CHARACTERS
-from holdstill_protocol.messages import Check
+from holdstill_protocol.messages import Check, SourcePosition
 from tests.laws.table import LATER, opened, talkative
 
 ROW_BYTES = 400 * 1024
@@ -44,6 +45,22 @@ def test_a_record_fits_whatever_the_host_has_said(run: OpenRun, word: str) -> No
     assert size(record) <= ROW_BYTES
     assert record["verdict"] == "consistent"
     assert len(described(record)) == 10
+
+
+def test_a_replicas_record_has_where_its_sources_stood(run: OpenRun) -> None:
+    """From there a server that is made from the snapshot follows on."""
+    (attempt,) = talkative(GTID, attempts=1)
+    frozen = attempt.evidence.frozen
+    assert frozen
+    assert frozen.position
+    stood = SourcePosition("", "db-1", 3306, "binlog.000042", 4711, GTID)
+    frozen = replace(frozen, position=replace(frozen.position, sources=(stood,)))
+    attempt = replace(attempt, evidence=replace(attempt.evidence, frozen=frozen))
+    record: Any = EndedRun(run, LATER, (attempt,)).document()
+    assert size(record) <= ROW_BYTES
+    (told,) = record["attempts"][0]["frozen"]["position"]["sources"]
+    assert (told["host"], told["file"], told["offset"]) == ("db-1", "binlog.000042", 4711)
+    assert size(attempt.document()) < 10_000
 
 
 def test_the_log_has_the_beginning_of_a_gtid_set() -> None:

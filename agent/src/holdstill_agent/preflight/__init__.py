@@ -151,7 +151,8 @@ class Preflight:
         return str(self.lookout.sight)
 
     def _replication(self, database: Database) -> str:
-        return "a replica" if find_out(database) else "not a replica"
+        is_replica = find_out(database, pauses=self._config.pause_replication)
+        return "a replica" if is_replica else "not a replica"
 
     def _pause_replication(self) -> str | None:
         if self.database is None or self.code or self._run_id is None:
