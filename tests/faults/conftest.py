@@ -1,4 +1,4 @@
-"""One world a server for the whole session: its start takes longer than a trial."""
+"""One world a server, gone before the next: its start takes longer than a trial."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def seed() -> int:
     return int(os.environ.get("HOLDSTILL_FAULTS_SEED", "0")) or int.from_bytes(os.urandom(3))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def suite_on_mariadb(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Suite]:
     """Return a suite on a world with MariaDB."""
     with suite(tmp_path_factory.mktemp("faults-mariadb"), "mariadb", seed) as playing:
         yield playing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def suite_on_mysql(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Suite]:
     """Return a suite on a world with MySQL."""
     with suite(tmp_path_factory.mktemp("faults-mysql"), "mysql", seed) as playing:

@@ -19,6 +19,7 @@ from holdstill_agent.locks import STRATEGIES, require_permitted
 from holdstill_agent.position import read_position
 from holdstill_protocol.messages import Lock
 from lab.host import DatabaseServer, MariaDb, MySql
+from tests.host.folders import server_folder
 
 pytestmark = pytest.mark.root
 
@@ -40,10 +41,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 
         @cache
         def started(kind: type[DatabaseServer]) -> DatabaseServer:
-            folder = tmp_path_factory.mktemp(kind.name)
-            for parent in (folder, *folder.parents[:2]):
-                parent.chmod(parent.stat().st_mode | 0o055)  # it runs as its own user
-            (folder / "run").mkdir()
+            folder = server_folder(tmp_path_factory, kind.name)
             server = kind(folder / "data", folder / "binlogs", folder / "run")
             server.install()
             stops.callback(server.stop)

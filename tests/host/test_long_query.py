@@ -29,6 +29,7 @@ from holdstill_protocol.messages import Lock, RefusalCode
 from lab.host.mariadb import MariaDb
 from lab.host.mysql import MySql
 from lab.host.server import DatabaseServer
+from tests.host.folders import server_folder
 from tests.host.rivals import Stall, create_app, rival
 
 pytestmark = pytest.mark.root
@@ -59,10 +60,7 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DatabaseServer]:
     """Return a server that nobody else uses, and that tells who holds which lock."""
-    folder = tmp_path_factory.mktemp("server")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o055)  # the server runs as its own user
-    (folder / "run").mkdir()
+    folder = server_folder(tmp_path_factory, "server")
     server: DatabaseServer = request.param(folder / "data", folder / "binlogs", folder / "run")
     server.install()
     try:
