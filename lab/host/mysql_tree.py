@@ -20,10 +20,9 @@ from pathlib import Path
 from lab.host.child import run
 from lab.host.errors import MySqlUnavailableError, ProgramError
 
-SOURCE = (
-    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
-    "http://deb.debian.org/debian sid main"
-)
+SIGNED_BY = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SUITE = "sid main"
+ARCHIVE = "HOLDSTILL_DEBIAN_ARCHIVE"  # names a Debian archive where the machine's apt has none
 PACKAGE = "mysql-server-core"
 SHARED = ("english", "charsets")
 PLUGINS = ("auth_socket.so", "component_reference_cache.so")
@@ -88,7 +87,7 @@ def mysql_tree() -> MySqlTree:
                 except (ProgramError, OSError) as error:
                     raise MySqlUnavailableError(
                         "MySQL cannot be had: it takes Linux, apt-get, the package "
-                        f"debian-archive-keyring and the way to deb.debian.org: {error}"
+                        f"debian-archive-keyring and the way to a Debian archive: {error}"
                     ) from error
     return MySqlTree(root)
 
@@ -109,7 +108,7 @@ def _download(apt: Path) -> list[Path]:
     """Download the server and all that it depends on; as the machine's apt reaches its archive."""
     for folder in ("lists/partial", "archives/partial"):
         (apt / folder).mkdir(parents=True)
-    (apt / "sources.list").write_text(SOURCE + "\n")
+    (apt / "sources.list").write_text(f"deb [signed-by={SIGNED_BY}] {_archive()} {SUITE}\n")
     (apt / "status").touch()  # nothing is installed, so nothing is left out
     apt_get = (
         "apt-get",
@@ -130,6 +129,20 @@ def _download(apt: Path) -> list[Path]:
     packages = sorted((apt / "archives").glob("*.deb"))
     # A script of the package is in Perl; nothing that is wanted here.
     return [one for one in packages if not one.name.startswith(("perl", "libperl"))]
+
+
+def _archive() -> str:
+    """Return the URL of a Debian archive: the one that this machine installs from."""
+    named = os.environ.get(ARCHIVE)
+    if named:
+        return named
+    known = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+    for url in known.split():
+        if url.rstrip("/").endswith("/debian"):
+            return url
+    raise MySqlUnavailableError(
+        f"MySQL cannot be had: apt knows no Debian archive here; name one in {ARCHIVE}"
+    )
 
 
 def _take_server(usr: Path, root: Path) -> None:
@@ -171,7 +184,7 @@ def _loader(libraries: Path) -> Path:
 
 
 def _content_key() -> str:
-    made_of = (FORMAT, SOURCE, PACKAGE, SHARED, PLUGINS, ROOT_BY_SOCKET, platform.machine())
+    made_of = (FORMAT, SUITE, PACKAGE, SHARED, PLUGINS, ROOT_BY_SOCKET, platform.machine())
     return hashlib.sha256(repr(made_of).encode()).hexdigest()[:12]
 
 

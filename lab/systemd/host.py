@@ -39,7 +39,7 @@ RUN_DIR = "/run/holdstill"
 DATADIR = "/var/lib/mysql"
 CONFIG = "/etc/holdstill/agent.toml"
 OPTION_FILE = "/etc/holdstill/mysql.cnf"
-_PACKAGE = "/root/holdstill-agent.pyz"
+_PACKAGE = "/opt/holdstill-agent.pyz"
 _PYTHON = "/usr/bin/python3"  # the agent's user could not run one below /root
 _SOCKETS = "/run/mysqld"
 # Says one line, and reads until there is an answer or the other end closes.
