@@ -26,7 +26,7 @@ from holdstill_agent.hold import Hold
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.preflight import QUIET_MS, Preflight
 from holdstill_protocol.host_model import Failed, PreflightPassed, QuiesceHeld
-from holdstill_protocol.messages import RefusalCode, ThawReason
+from holdstill_protocol.messages import Lock, RefusalCode, ThawReason
 
 RUN = "recipes-db.20300101T000000Z.1"
 FTWRL = "FLUSH LOCAL TABLES WITH READ LOCK"
@@ -388,7 +388,7 @@ def test_lock_and_freeze_may_both_be_off(config: Config) -> None:
         def run(self) -> None:
             self.volumes = ("vol-0123456789abcdef0",)
 
-    hold = Hold(config, BarePreflight)
+    hold = Hold(replace(config, lock=Lock.NONE, freeze=False), BarePreflight)
     hold.preflight(RUN, _later(), lambda _: True)
     held = hold.quiesce(RUN, _later())
     assert isinstance(held, QuiesceHeld)
@@ -434,3 +434,17 @@ def test_nothing_is_locked_without_the_second_session(hold: Hold, world: World) 
     hold._lookout = None
     assert isinstance(hold.quiesce(RUN, _later()), Failed)
     assert FTWRL not in world.history
+
+
+@pytest.mark.parametrize("freeze", [True, False], ids=["freeze", "lock-only"])
+def test_lost_connections_are_not_taken_for_switched_off(
+    config: Config, world: World, *, freeze: bool
+) -> None:
+    """An overtaken run's Disconnect may close the next one's: that one is refused, not believed."""
+    hold = _prepared(replace(config, freeze=freeze), world)
+    hold.disconnect()
+    failed = hold.quiesce(RUN, _later())
+    assert isinstance(failed, Failed), failed
+    assert "prepare the run again" in failed.detail
+    assert not world.locked
+    assert not world.frozen

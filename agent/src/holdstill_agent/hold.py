@@ -115,6 +115,12 @@ class Hold:
             return Failed(run_id, error.code, str(error))
 
     def _quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld:
+        # What is configured but not connected is never taken for what is switched off: an overtaken
+        # run's Disconnect may have closed this one's, and nothing would be held, yet told as held.
+        if self._config.freeze and self._freezer is None:
+            raise FreezeFailedError("the freezer is no longer connected: prepare the run again")
+        if self._strategy and self._database is None:
+            raise LockFailedError("the database is no longer connected: prepare the run again")
         if self._freezer:
             _settle(self._freezer, expires_at_ms)
         position = None
