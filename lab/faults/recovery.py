@@ -17,7 +17,7 @@ def recover(world: World) -> None:
     """Have server, load, probes and the usual agent alive, and nothing stopped or frozen."""
     send(signal.SIGCONT, *world.processes(), world.agent.pid)
     world.host.thaw()
-    if world.host.server.pid is None:
+    if not world.host.server.answers():
         _rebuild_database(world)
     if set(world.processes()) - {world.agent.pid}:
         world.agent.stop()  # its run's conductor is dead: it would wait a minute for a freeze

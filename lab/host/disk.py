@@ -1,4 +1,4 @@
-"""XFS on a block device: made, mounted, thawed, unmounted. Needs root on Linux."""
+"""XFS on a block device: made, mounted, frozen, thawed, unmounted. Needs root on Linux."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from lab.interrupts import uninterrupted
 if TYPE_CHECKING:
     from pathlib import Path
 
-FITHAW = 0xC0045878  # linux/fs.h: _IOWR('X', 120, int)
+FIFREEZE = 0xC0045877  # linux/fs.h: _IOWR('X', 119, int)
+FITHAW = 0xC0045878  # _IOWR('X', 120, int)
 BUSY_FOR_S = 10.0
 
 
@@ -60,15 +61,26 @@ def unmount(point: Path) -> None:
                 time.sleep(0.05)
 
 
+def freeze(point: Path) -> bool:
+    """Freeze the filesystem mounted here, as a stranger would; whether it was not frozen before.
+
+    Whoever calls it has a thaw behind it already.
+    """
+    return _control(point, FIFREEZE, otherwise=errno.EBUSY)
+
+
 def thaw(point: Path) -> bool:
     """Thaw the filesystem mounted here; whether it was frozen."""
-    if not point.is_mount():
-        return False
+    return point.is_mount() and _control(point, FITHAW, otherwise=errno.EINVAL)
+
+
+def _control(point: Path, request: int, *, otherwise: int) -> bool:
+    """Return False where the kernel's error is `otherwise`: it was in that state already."""
     descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.ioctl(descriptor, FITHAW, 0)
+        fcntl.ioctl(descriptor, request, 0)
     except OSError as error:
-        if error.errno == errno.EINVAL:  # not frozen
+        if error.errno == otherwise:
             return False
         raise
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 from abc import ABC, abstractmethod
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from lab.host.agent import AgentConfig, AgentPaths, agent_toml, start_agent
@@ -74,8 +75,12 @@ class LabHost(ABC):
             self._undo.close()
         atexit.unregister(self.close)
 
-    def start_load(self) -> Load:
-        """Start the write load; it is writing when this returns."""
+    def start_load(self, *, churn_pause_s: float = 0.0) -> Load:
+        """Start the write load; it is writing when this returns.
+
+        Without pauses in its churn it keeps a core busy, and a copy is always inside an update.
+        """
+        self.load.plan = replace(self.load.plan, churn_pause_s=churn_pause_s)
         self._start(self.load)
         return self.load
 

@@ -74,6 +74,7 @@ class LoadPlan:
     socket: Path | None = None
     gate: Path | None = None
     pairs: int = 1
+    churn_pause_s: float = 0.0  # between its updates; none: a copy is always inside of one
     engines: tuple[str, ...] = tuple(LEDGERS)
 
     @property
@@ -100,6 +101,7 @@ class Load:
         options += [f"--gate={plan.gate}"] if plan.gate else []
         options += [f"--engine={engine}" for engine in plan.engines]
         options += [f"--journals={plan.journals}", f"--pairs={plan.pairs}"]
+        options += [f"--churn-pause-s={plan.churn_pause_s}"]
         with uninterrupted():
             self._child = python_module("lab.host.load", *options, log=self._log)
         self._child.wait_until(self._all_writing, within_s=READY_WITHIN_S)
@@ -166,7 +168,7 @@ class _Writers:
         journal = Journal(self._plan.journals, CHURN)
         generation = 0
         with connect(socket, DATABASE) as connection, connection.cursor() as cursor:
-            while not self._released.is_set():
+            while not self._released.wait(self._plan.churn_pause_s):
                 generation += 1
                 begun_ns = time.monotonic_ns()
                 cursor.execute(
@@ -199,15 +201,17 @@ def main() -> None:
     parser.add_argument("--socket", type=Path)
     parser.add_argument("--gate", type=Path)
     parser.add_argument("--pairs", type=int, default=1)
+    parser.add_argument("--churn-pause-s", type=float, default=0.0)
     parser.add_argument("--engine", action="append", default=[])
     given = parser.parse_args()
     plan = LoadPlan(
         tuple(given.root),
         given.journals,
-        given.socket,
-        given.gate,
-        given.pairs,
-        tuple(given.engine),
+        socket=given.socket,
+        gate=given.gate,
+        pairs=given.pairs,
+        churn_pause_s=given.churn_pause_s,
+        engines=tuple(given.engine),
     )
     _Writers(plan).run()
 

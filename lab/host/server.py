@@ -91,7 +91,7 @@ class DatabaseServer(ABC):
         with uninterrupted():
             self._server = Child(self._argv((*common, *self._options)), log=self.log)
         try:
-            self._server.wait_until(self._answers, within_s=READY_WITHIN_S)
+            self._server.wait_until(self.answers, within_s=READY_WITHIN_S)
         except ChildError as error:
             raise ServerError(str(error)) from error
 
@@ -131,7 +131,8 @@ class DatabaseServer(ABC):
     def _argv(self, options: Sequence[str]) -> list[str]:
         """Return the server's whole command line: as USER, and killed when the lab dies."""
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Return whether it takes a connection: one that is ending no longer does."""
         try:
             self.connect().close()
         except pymysql.OperationalError:

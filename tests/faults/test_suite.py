@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.faults.fault import NO_SNAPSHOT, Fault
-from tests.host.freezing import freeze
+from lab.host.disk import freeze
 
 if TYPE_CHECKING:
     from lab.faults.suite import Suite

@@ -1,7 +1,5 @@
 """What the tests of freezer and agent share: a filesystem of their own, and a look at its state."""
 
-import errno
-import fcntl
 import os
 import signal
 import socket
@@ -17,7 +15,6 @@ from lab.host import disk
 
 FREEZER = Path(__file__).parents[2] / "agent" / "src" / "holdstill_freezer"
 RUN = "recipes-db.20300101T000000Z.1"
-FIFREEZE = 0xC0045877
 WATCHDOG_S = 20
 
 
@@ -54,23 +51,9 @@ def watchdog(*points: Path) -> Iterator[None]:
             disk.thaw(point)
 
 
-def freeze(point: Path) -> bool:
-    """Freeze it as a stranger would; return whether it was not frozen before."""
-    descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(descriptor, FIFREEZE, 0)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
 def is_frozen(point: Path) -> bool:
     """Return whether it is frozen: a second freeze is refused."""
-    if freeze(point):
+    if disk.freeze(point):
         disk.thaw(point)
         return False
     return True

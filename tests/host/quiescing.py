@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.host import DatabaseHost, Moment, disk
-from tests.host.freezing import FIFREEZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,10 +90,8 @@ def quiesced(host: DatabaseHost, lock: Sequence[str], *, freeze: bool) -> Iterat
         held.callback(guard.cancel)
         guard.start()
         for point in host.places.mounts if freeze else ():
-            descriptor = os.open(point, os.O_RDONLY)
-            held.callback(os.close, descriptor)
             held.callback(disk.thaw, point)
-            fcntl.ioctl(descriptor, FIFREEZE, 0)
+            assert disk.freeze(point)
         yield f"{file}:{offset}"
 
 

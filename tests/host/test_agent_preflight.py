@@ -19,10 +19,11 @@ from holdstill_agent.preflight import Preflight
 from holdstill_protocol.host_model import PreflightPassed
 from holdstill_protocol.messages import Lock, RefusalCode
 from lab.host import AgentConfig, DatabaseHost
+from lab.host.disk import freeze
 from lab.host.mariadb import MariaDb
 from tests.host.conftest import VOLUME
 from tests.host.folders import server_folder
-from tests.host.freezing import RUN, filesystem, freeze, is_frozen, watchdog
+from tests.host.freezing import RUN, filesystem, is_frozen, watchdog
 
 pytestmark = pytest.mark.root
 

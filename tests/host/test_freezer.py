@@ -18,7 +18,6 @@ from tests.host.freezing import (
     Line,
     Writer,
     filesystem,
-    freeze,
     is_frozen,
     watchdog,
 )
@@ -168,7 +167,7 @@ def test_signal_thaws(line: Line, point: Path, number: int) -> None:
 
 def test_foreign_freeze_is_left_alone(line: Line, point: Path) -> None:
     """What somebody else froze is refused, and not thawed, neither now nor at the line's end."""
-    freeze(point)
+    disk.freeze(point)
     assert line.ask(f"freeze {RUN}").startswith("failed already-frozen ")
     line.close()
     assert is_frozen(point)
@@ -189,7 +188,7 @@ def test_second_mount_refused_thaws_the_first(
 ) -> None:
     """Of several mounts all are held or none."""
     line = connect(configure(*points))
-    freeze(points[1])
+    disk.freeze(points[1])
     assert line.ask(f"freeze {RUN}").startswith("failed already-frozen ")
     assert not is_frozen(point)
     assert is_frozen(points[1])
@@ -262,7 +261,7 @@ def test_next_freezer_recovers_first(
 
 def test_recovery_leaves_a_foreign_freeze(point: Path, config: Path) -> None:
     """Without a marker of ours, a frozen filesystem is somebody else's."""
-    freeze(point)
+    disk.freeze(point)
     assert _recover(config) == 0
     assert is_frozen(point)
 
@@ -341,7 +340,7 @@ def test_foreign_freeze_outlives_a_freezer_that_dies(
 ) -> None:
     """Dead before or after it was refused the second mount: only its own freeze is thawed."""
     config = configure(*points)
-    freeze(points[1])
+    disk.freeze(points[1])
     _die(config, *who, *how)
     if who:
         assert is_frozen(point), "or this test shows nothing"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from functions.domain.verdict import Broken
@@ -17,11 +14,11 @@ from holdstill_protocol.messages import RefusalCode
 from lab.faults.errors import FaultError
 from lab.faults.family import Family, go_on
 from lab.faults.fault import ANY, CONSISTENT, CRASH_CONSISTENT, NO_SNAPSHOT, Fault
+from lab.host import disk
 
 if TYPE_CHECKING:
     from lab.faults.world import World
 
-_FIFREEZE = 0xC0045877  # linux/fs.h: _IOWR('X', 119, int)
 _HELD_S = 0.4
 _RUN_ENDS_WITHIN_S = 20.0
 _NO_PROOF = frozenset(
@@ -88,27 +85,13 @@ def _strangers_freeze(world: World) -> Iterator[None]:
     FaultError if it is no longer frozen then: it was not ours to thaw.
     """
     world.trial.later.callback(world.host.thaw)
-    _freeze(world.mount)
+    disk.freeze(world.mount)
     yield
     world.inject_now()
-    still_frozen = not _freeze(world.mount)
+    still_frozen = not disk.freeze(world.mount)
     world.host.thaw()
     if not still_frozen:
         raise FaultError("somebody else's freeze was thawed")
-
-
-def _freeze(point: Path) -> bool:
-    """Freeze; return whether it was not frozen before."""
-    descriptor = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.ioctl(descriptor, _FIFREEZE, 0)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        return False
-    finally:
-        os.close(descriptor)
-    return True
 
 
 # --- a second agent
