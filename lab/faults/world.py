@@ -258,8 +258,9 @@ class World:
 
 
 _CHURN_PAUSE_S = 0.04
-"""Without it the server keeps a core to itself: 85 % of two are busy then, with it 54 %. What a copy
-must show is shown elsewhere (tests/host/test_lab_host_copies.py); here all must keep writing."""
+"""Without it the server keeps a core to itself: 85 % of two are busy then, with it 54 %. What a
+copy must show is shown elsewhere (tests/host/test_lab_host_copies.py); here all must keep writing.
+"""
 
 
 @contextmanager
