@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.asset import Asset
+from lab.deploy import caches
 from tests.infra.template_reading import Synth
 
 ROOT = Path(__file__).parents[2]
@@ -15,11 +16,11 @@ CDK = ROOT / "node_modules" / ".bin" / "cdk"
 
 
 def run(*command: str | Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command with PATH as its only variable, as on a machine without any account."""
+    """Run a command with nothing in its environment that a machine without any account lacks."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **caches()},
         capture_output=True,
         text=True,
         timeout=240,
