@@ -16,7 +16,7 @@ from lab.faults.errors import FaultError
 from lab.faults.fault import Fault
 from lab.faults.suite import Suite
 from lab.faults.world import inhabited
-from lab.host import DatabaseHost, DatabaseServer, MariaDb, MySql
+from lab.host import DatabaseHost, DatabaseServer, MariaDb, MySql, probe
 from lab.region import Region
 
 KILLS = 10
@@ -25,7 +25,9 @@ _SERVERS: dict[str, type[DatabaseServer]] = {kind.name: kind for kind in (MariaD
 
 
 @contextmanager
-def suite(workdir: Path, server: str, seed: int) -> Iterator[Suite]:
+def suite(
+    workdir: Path, server: str, seed: int, *, probe_every_ms: int = probe.EVERY_MS
+) -> Iterator[Suite]:
     """Return a suite on a world of its own, with that server; everything goes with it."""
     with ExitStack() as undo:
         region = undo.enter_context(Region(workdir))
@@ -34,7 +36,9 @@ def suite(workdir: Path, server: str, seed: int) -> Iterator[Suite]:
         cloud = undo.enter_context(FaultyCloud(region))
         devices = [volume.device for volume in cloud.volumes]
         host = undo.enter_context(DatabaseHost(devices, _SERVERS[server]))
-        world = undo.enter_context(inhabited(host, cloud, [region.workdir]))
+        world = undo.enter_context(
+            inhabited(host, cloud, [region.workdir], probe_every_ms=probe_every_ms)
+        )
         yield Suite(world, seed)
 
 

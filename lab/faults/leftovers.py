@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lab.faults.world import World
 
 _PATIENCE_S = 2.0
-_POLL_S = 0.01
+_POLL_S = 0.05
 _RCU = Path("/sys/kernel/rcu_expedited")
 
 

@@ -23,6 +23,7 @@ TARGET = "recipes-db"
 _AGENT_READY_WITHIN_S = 60.0
 _MOMENT_WITHIN_S = 10.0
 _POLL_S = 0.0005
+_RECENT_LOG_BYTES = 10_000  # more than a run says before it is prepared
 _BUILD = Path(__file__).parents[2] / "build"
 
 
@@ -172,10 +173,11 @@ class World:
     def await_prepared(self) -> Family:
         """Wait until the agent has prepared the run; return its family."""
         run = self.trial.runs[-1]
+        seen = max(0, self._logged() - _RECENT_LOG_BYTES)
 
         def prepared() -> bool:
-            lines = self.agent_log.read_text().splitlines()
-            return any('"Prepared"' in line and run in line for line in lines[-20:])
+            lines = self._log_after(seen).splitlines()
+            return any('"Prepared"' in line and run in line for line in lines)
 
         self._await(prepared, "the run was not prepared")
         return self.family()
@@ -254,22 +256,24 @@ class World:
         return self.agent_log.stat().st_size if self.agent_log.exists() else 0
 
     def _log_after(self, size: int) -> str:
-        return self.agent_log.read_bytes()[size:].decode(errors="replace")
+        with self.agent_log.open("rb") as log:
+            log.seek(size)
+            return log.read().decode(errors="replace")
 
 
-_CHURN_PAUSE_S = 0.04
-"""Without it the server keeps a core to itself: 85 % of two are busy then, with it 54 %. What a
-copy must show is shown elsewhere (tests/host/test_lab_host_copies.py); here all must keep writing.
+_CHURN_PAUSE_S = 0.15
+"""Without it the server keeps a core to itself. What a copy must show is shown elsewhere
+(tests/host/test_lab_host_copies.py); here all must keep writing.
 """
 
 
 @contextmanager
 def inhabited(
-    host: DatabaseHost, cloud: FaultyCloud, folders: Sequence[Path] = ()
+    host: DatabaseHost, cloud: FaultyCloud, folders: Sequence[Path], *, probe_every_ms: int
 ) -> Iterator[World]:
     """Return a world with load, probes and agent on a host that is up; the agent ends with it."""
     host.start_load(churn_pause_s=_CHURN_PAUSE_S)
-    host.start_probes()
+    host.start_probes(every_ms=probe_every_ms)
     world = World(host, cloud, folders)
     world.start_agent()
     try:

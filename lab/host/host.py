@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from lab.host.agent import AgentConfig, AgentPaths, agent_toml, start_agent
 from lab.host.load import Load, LoadPlan
 from lab.host.places import Places, scratch
+from lab.host.probe import EVERY_MS, Probe
 from lab.interrupts import uninterrupted
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from lab.host.acknowledged import Moment
     from lab.host.check import CopyReport
     from lab.host.child import Child
-    from lab.host.probe import Probe
 
 
 class Service(Protocol):
@@ -84,10 +84,11 @@ class LabHost(ABC):
         self._start(self.load)
         return self.load
 
-    def start_probes(self) -> dict[str, Probe]:
+    def start_probes(self, *, every_ms: int = EVERY_MS) -> dict[str, Probe]:
         """Start the probes, by kind: they have written when this returns."""
         self.probes = self._make_probes()
         for probe in self.probes.values():
+            probe.every_ms = every_ms
             self._start(probe)
         return self.probes
 

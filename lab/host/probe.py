@@ -1,4 +1,4 @@
-"""The write stall seen from outside: one writer a millisecond, in a process of its own."""
+"""The write stall seen from outside: a writer at a steady pace, in a process of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from lab.host.child import Child
 
-PACE_NS = 1_000_000
+EVERY_MS = 1
+"""A writer's pace: as fine as a stall is measured."""
+
 CAPACITY = 1 << 20  # the last 17 minutes at 1 kHz
 SLOT_BYTES = 8
 READY_WITHIN_S = 30.0
@@ -72,6 +74,7 @@ class Probe:
         disk.
         """
         self._options = [f"--{kind}={target}", *([f"--gate={gate}"] if gate else [])]
+        self.every_ms = EVERY_MS
         self._log = log
         self._child: Child | None = None
 
@@ -80,7 +83,7 @@ class Probe:
         descriptor = _memory()
         try:
             self._ring = _Ring(descriptor)
-            options = (*self._options, f"--memory={descriptor}")
+            options = (*self._options, f"--memory={descriptor}", f"--every-ms={self.every_ms}")
             with uninterrupted():
                 self._child = python_module(
                     "lab.host.probe", *options, log=self._log, pass_fds=(descriptor,)
@@ -156,15 +159,17 @@ def _memory() -> int:
     return descriptor
 
 
-def pace(write: Callable[[], object], ring: _Ring, released: threading.Event) -> None:
-    """Write once a millisecond until released; after a stall go on, without catching up."""
+def pace(
+    write: Callable[[], object], ring: _Ring, released: threading.Event, every_ms: int
+) -> None:
+    """Write at that pace until released; after a stall go on, without catching up."""
     gc.disable()  # a collection would look like a stall
     due_ns = time.monotonic_ns()
     while not released.is_set():
         write()
         now_ns = time.monotonic_ns()
         ring.record(now_ns)
-        due_ns = max(due_ns + PACE_NS, now_ns)
+        due_ns = max(due_ns + every_ms * 1_000_000, now_ns)
         time.sleep((due_ns - now_ns) / 1e9)
 
 
@@ -176,13 +181,14 @@ def main() -> None:
     target.add_argument("--file", type=Path, help="the file to write, on the volume")
     parser.add_argument("--gate", type=Path)
     parser.add_argument("--memory", type=int, required=True, help="its descriptor")
+    parser.add_argument("--every-ms", type=int, default=EVERY_MS)
     given = parser.parse_args()
     released = leashed()
     ring = _Ring(given.memory)
     if given.sql:
         with connect(given.sql, DATABASE) as connection, connection.cursor() as cursor:
             statement = "UPDATE probe SET n = n + 1 WHERE id = 1"
-            pace(lambda: cursor.execute(statement), ring, released)
+            pace(lambda: cursor.execute(statement), ring, released, given.every_ms)
     else:
         file = os.open(given.file, os.O_WRONLY | os.O_CREAT, 0o600)
         gate = gate_at(given.gate)
@@ -191,7 +197,7 @@ def main() -> None:
             with gate.passage():
                 os.pwrite(file, b"probe", 0)
 
-        pace(write, ring, released)
+        pace(write, ring, released, given.every_ms)
 
 
 if __name__ == "__main__":

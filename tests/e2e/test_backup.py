@@ -58,7 +58,8 @@ def test_a_schedule_that_fires_twice_makes_one_run(stage: Stage, scheduled_at: d
     assert _snapshots_of(stage, first["attempts"][0]["run_id"]) == stage.snapshot_ids(first)
 
 
-@pytest.mark.parametrize("fault", ["throttle", "error", "error-after"])
+# An error without a snapshot is looked into for 90 s: the fault suite has it (call-failing).
+@pytest.mark.parametrize("fault", ["throttle", "error-after"])
 def test_a_failed_call_is_a_failed_run_and_the_host_goes_on(
     stage: Stage, scheduled_at: datetime, fault: str
 ) -> None:

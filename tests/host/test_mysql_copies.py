@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.root
 
-COPIES = 3
+COPIES = 2
 QUEUE = "http://127.0.0.1:1/"
 
 
