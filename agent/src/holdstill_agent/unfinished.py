@@ -13,6 +13,7 @@ from enum import StrEnum
 from holdstill_agent.errors import StateUnwritableError
 
 _UNREADABLE = "unknown"
+_MOST_READ = 1 << 20  # MySQL has up to 256 channels, with names of 64 characters
 
 
 class Undo(StrEnum):
@@ -72,7 +73,7 @@ class Unfinished:
     def _read(self, what: Undo) -> Deed | None:
         try:
             with open(self._path(what), encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-                run_id, note, *_ = [*file.read(4096).split("\n"), "", ""]
+                run_id, note, *_ = [*file.read(_MOST_READ).split("\n"), "", ""]
         except FileNotFoundError:
             return None
         except OSError:
