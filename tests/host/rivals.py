@@ -76,7 +76,7 @@ class Stall:
     def _write(self, connection: Any, table: str) -> None:
         with connection.cursor() as cursor:
             last = time.monotonic()
-            while not self._ended.wait(0.005):
+            while not self._ended.wait(0.02):
                 cursor.execute(f"INSERT INTO {table} (v) VALUES (1)")  # noqa: S608 - ours
                 now = time.monotonic()
                 self.longest_s[table] = max(self.longest_s[table], now - last)

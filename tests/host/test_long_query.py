@@ -1,6 +1,7 @@
 """The long-query guard on real servers: who waits for whom, who is named, who is killed.
 
-Whatever fails, no other writer waits for 2.5 s, and no lock is left behind.
+Whatever fails, no other writer waits half a second longer than the lock may, and no lock is left
+behind.
 """
 
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from holdstill_agent import hold as hold_module
-from holdstill_agent import locking
+from holdstill_agent import locking, quiet_moment
 from holdstill_agent.blockers import Sight
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, load
@@ -36,7 +37,11 @@ pytestmark = pytest.mark.root
 
 EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
 RUN = "recipes-db.20300101T000000Z.1"
-STALL_S = 2.5
+WAIT_S = 1  # lock_wait_timeout_s, the least there is
+STALL_S = WAIT_S + 0.5
+
+# Nobody asks for these servers' files again.
+UNSYNCED = ("--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0")
 
 LONG_SELECT = ("SELECT SLEEP(60), 'se''cret', 4711 FROM {} /* secret */ LIMIT 1",)
 LONG_UPDATE = ("UPDATE {} SET t = 'secret' WHERE id = 1 AND SLEEP(60) = 0",)
@@ -61,7 +66,8 @@ def server(
 ) -> Iterator[DatabaseServer]:
     """Return a server that nobody else uses, and that tells who holds which lock."""
     folder = server_folder(tmp_path_factory, "server")
-    server: DatabaseServer = request.param(folder / "data", folder / "binlogs", folder / "run")
+    places = (folder / "data", folder / "binlogs", folder / "run")
+    server: DatabaseServer = request.param(*places, options=UNSYNCED)
     server.install()
     try:
         server.start()
@@ -79,14 +85,24 @@ def server(
         server.create_agent_account(_option_file(server))
         yield server
     finally:
-        server.stop()
+        server.kill()
+
+
+@pytest.fixture(autouse=True)
+def _soon_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expect a statement of 0.1 s to last, instead of one of a second."""
+    monkeypatch.setattr(quiet_moment, "_OLD_MS", 100)
 
 
 @pytest.fixture
 def config(server: DatabaseServer) -> Config:
     """Return a configuration that locks and does not freeze, without patience."""
     return replace(
-        load(EXAMPLE), option_file=str(_option_file(server)), freeze=False, quiet_patience_ms=0
+        load(EXAMPLE),
+        option_file=str(_option_file(server)),
+        freeze=False,
+        lock_wait_timeout_s=WAIT_S,
+        quiet_patience_ms=0,
     )
 
 
@@ -149,7 +165,7 @@ def _rivals(server: DatabaseServer, kinds: Sequence[tuple[str, ...]]) -> Iterato
 def test_blockers_are_named_and_no_lock_begun(server: DatabaseServer, config: Config) -> None:
     """Who would keep the lock waiting is seen before: no writer waits, no literal is told."""
     with _rivals(server, _blocks(server)) as sessions, Stall(server, ["other"]) as stall:
-        time.sleep(1.1)  # a younger statement is expected to end by itself
+        time.sleep(0.1)  # a younger statement is expected to end by itself
         told = _refused(config)
         lookout = post_lookout(config, Database.connect(config.option_file, 1))
         seen = {one.session_id: one for one in lookout.look() if one.user == "app"}
@@ -159,7 +175,7 @@ def test_blockers_are_named_and_no_lock_begun(server: DatabaseServer, config: Co
     assert not any("secret" in text or "4711" in text for text in shown)
     assert any("UPDATE t0 SET t = ? WHERE id = ?" in text for text in shown)
     assert told.count("(app): ") == 3
-    assert stall.longest_s["other"] < 1
+    assert stall.longest_s["other"] < WAIT_S / 2
 
 
 def test_who_does_not_block_is_no_reason(server: DatabaseServer, config: Config) -> None:
@@ -177,7 +193,7 @@ def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unseen")
 @pytest.mark.parametrize("eased", [False, True])
-def test_failed_lock_holds_writers_for_two_seconds(
+def test_failed_lock_holds_writers_no_longer_than_its_wait(
     server: DatabaseServer, config: Config, monkeypatch: pytest.MonkeyPatch, eased: bool
 ) -> None:
     """It is given up, its culprit alone is named, and MySQL does not keep it."""
@@ -188,12 +204,12 @@ def test_failed_lock_holds_writers_for_two_seconds(
     with rival(server, *_on_orders(blocks)) as session_id, Stall(server, ["other"]) as stall:
         began = time.monotonic()
         told = _refused(config)
-        assert time.monotonic() - began > 1.5
+        assert time.monotonic() - began > WAIT_S - 0.2
         _await_write(server)
     assert f"session {session_id} (app): " in told
     assert told.count("session ") == 1, f"who waited behind the lock is no culprit: {told}"
     assert stall.longest_s["other"] < STALL_S
-    assert stall.longest_s["other"] > 1.5 or not (eased or server.name == "mariadb")
+    assert stall.longest_s["other"] > WAIT_S - 0.2 or not (eased or server.name == "mariadb")
 
 
 @pytest.mark.usefixtures("unseen", "may_kill")
@@ -202,10 +218,35 @@ def test_flush_that_failed_keeps_nobody_from_a_table(
 ) -> None:
     """MySQL would, until the reader ends: it is killed, where that is configured."""
     with rival(server, *_on_orders(LONG_SELECT)), Stall(server, ["orders", "other"]) as stall:
-        time.sleep(0.2)
+        time.sleep(0.2)  # it is to be a second old when the lock is given up
         hold, _ = _quiesce(replace(config, kill_queries_older_than_s=1))
         hold.disconnect()
     assert max(stall.longest_s.values()) < STALL_S
+
+
+@pytest.mark.usefixtures("unseen")
+def test_look_that_takes_too_long_leaves_no_lock_waiting(
+    server: DatabaseServer, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session is of no use any more: the lock's is ended nevertheless."""
+    ftwrl = replace(STRATEGIES[Lock.FTWRL], ease=())  # so that writers wait on MySQL too
+    monkeypatch.setitem(STRATEGIES, Lock.FTWRL, ftwrl)
+    hold = Hold(config, Connected)
+    hold.preflight(RUN, monotonic_ms() + 5000, lambda _: True)
+    assert hold._database
+    # The server itself would give up later than the agent, as MySQL does where it waits thrice.
+    hold._database.execute(f"SET SESSION lock_wait_timeout = {WAIT_S * 4}")
+    monkeypatch.setattr(
+        "holdstill_agent.lookout.find_blockers",
+        lambda database, *_: database.execute("SELECT SLEEP(1)"),
+    )
+    blocks = LONG_SELECT if server.name == "mysql" else LONG_UPDATE
+    with rival(server, *_on_orders(blocks)), Stall(server, ["other"]) as stall:
+        failed = hold.quiesce(RUN, monotonic_ms() + 15_000)
+        _await_write(server)
+    assert isinstance(failed, Failed)
+    assert "who was in the way could not be seen" in failed.detail
+    assert WAIT_S - 0.2 < stall.longest_s["other"] < STALL_S
 
 
 def _await_write(server: DatabaseServer) -> None:
@@ -251,9 +292,27 @@ def test_old_query_is_killed_where_that_is_configured(
 
 
 @pytest.mark.usefixtures("may_kill")
+def test_other_statement_of_the_same_session_is_not_killed(
+    server: DatabaseServer, config: Config
+) -> None:
+    """What was seen has ended, and its session runs another by now: that one goes on."""
+    lookout = post_lookout(config, Database.connect(config.option_file, 1))
+    with rival(server, *_on_orders(LONG_UPDATE)) as session_id:
+        (blocker,) = lookout.look()
+        assert blocker.session_id == session_id
+        assert blocker.query_id
+        lookout.kill(replace(blocker, query_id=blocker.query_id - 1))
+        assert lookout.killed == []
+        assert [one.query_id for one in lookout.look()] == [blocker.query_id]
+        lookout.kill(blocker)
+        assert lookout.killed == [blocker]
+    lookout.close()
+
+
+@pytest.mark.usefixtures("may_kill")
 def test_locked_tables_are_nobodys_query(server: DatabaseServer, config: Config) -> None:
     """Whoever holds LOCK TABLES runs nothing that could be killed: it is named instead."""
-    config = replace(config, kill_queries_older_than_s=1, quiet_patience_ms=500)
+    config = replace(config, kill_queries_older_than_s=1)
     with rival(server, *_on_orders(LOCK_WRITE)) as session_id:
         time.sleep(1.1)
         assert f"session {session_id} (app)" in _refused(config)
@@ -314,6 +373,9 @@ def test_server_without_tables_of_locks_shows_statements(
         (blocker,) = lookout.look()
     assert blocker.session_id == session_id
     assert "secret" not in str(blocker)
+    if server.name == "mysql":  # nothing there tells a statement's age for certain, or its id
+        assert (blocker.certain_ms, blocker.query_id) == (0, None)
+        assert blocker.doubt
     with rival(server, *_on_orders(LOCK_WRITE)):
         assert lookout.look() == ()
     database.close()

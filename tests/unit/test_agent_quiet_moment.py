@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from holdstill_agent import quiet_moment
-from holdstill_agent.blockers import Blocker, described
+from holdstill_agent.blockers import Blocker, described, spared
 from holdstill_agent.errors import CheckFailedError, LockTimeoutError
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.quiet_moment import await_quiet, require_quiet
 from tests.unit.test_agent_hold import FakeDatabase
 from tests.unit.test_agent_hold import World as Host
 
-QUERY = Blocker(7, "app", "Query", "Sending data", 5000, "SELECT ?", query_id=70)
+QUERY = Blocker(7, "app", "Query", "Sending data", 5000, "SELECT ?", query_id=70, certain_ms=5000)
 
 
 class World:
@@ -43,7 +43,7 @@ class FakeLookout(Lookout):
         assert within_ms
         now_ms = self._world.now_ms
         return tuple(
-            replace(one, age_ms=one.age_ms + now_ms)
+            replace(one, age_ms=one.age_ms + now_ms, certain_ms=one.certain_ms + now_ms)
             for one, until_ms in self._world.blockers
             if now_ms < until_ms
         )
@@ -151,9 +151,25 @@ def test_old_query_is_killed_once(clock: World) -> None:
 )
 def test_only_old_queries_of_clients_may_be_killed(spared: dict[str, object]) -> None:
     """Replication, the server's own threads, idle sessions and young queries never."""
-    old = replace(QUERY, age_ms=10_000)
+    old = replace(QUERY, age_ms=10_000, certain_ms=10_000)
     assert old.may_be_killed(10)
     assert not replace(old, **spared).may_be_killed(10)  # type: ignore[arg-type]
+
+
+def test_query_of_uncertain_age_is_not_killed(clock: World) -> None:
+    """It only looks old: it is waited for, and the refusal says why it was let be."""
+    doubtful = replace(QUERY, age_ms=3_600_000, certain_ms=-60_000, doubt="the clock was set")
+    clock.blockers = [(doubtful, 60_000)]
+    lookout = FakeLookout(clock)
+    with pytest.raises(
+        LockTimeoutError,
+        match=r"; not killed \(session 7\), for its age is not certain: the clock was set",
+    ):
+        await_quiet(lookout, 10, 1000, clock.pause)
+    assert lookout.kills == 0
+    assert spared([replace(doubtful, age_ms=9_999)], 10) == ""
+    assert spared([doubtful], None) == ""
+    assert spared([replace(doubtful, command="Sleep")], 10) == ""
 
 
 def test_nobody_is_killed_unless_configured(clock: World) -> None:

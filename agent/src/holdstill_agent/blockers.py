@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from holdstill_agent.database import Database
 from holdstill_agent.statements import without_literals
+from holdstill_agent.steadiness import WALL_CLOCK
 from holdstill_protocol.messages import Lock
 
 _MOST_NAMED = 3
@@ -28,7 +29,7 @@ SELECT t.PROCESSLIST_ID, IF(ANY_VALUE(c.THREAD_ID) IS NULL, 'system user', t.PRO
         COALESCE(MAX(TIMESTAMPDIFF(
             MICROSECOND, w.APPLYING_TRANSACTION_START_APPLY_TIMESTAMP, NOW(6))) DIV 1000, 0),
         COALESCE(MAX(e.TIMER_WAIT) DIV 1000000000, t.PROCESSLIST_TIME * 1000)),
-    NULL
+    MAX(e.EVENT_ID)
 FROM performance_schema.threads t
 LEFT JOIN performance_schema.threads c ON c.THREAD_ID = t.THREAD_ID AND
     (c.NAME LIKE 'thread/sql/one\\_connection' OR c.NAME LIKE 'thread/thread%pool/%')
@@ -57,6 +58,11 @@ _MYSQL_SESSIONS = """
 SELECT ID, USER, COMMAND, STATE, HEX(LEFT(INFO, 1024)), TIME * 1000, NULL
 FROM information_schema.processlist"""
 
+_MYSQL_STATEMENT = """
+SELECT e.EVENT_ID FROM performance_schema.events_statements_current e
+JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID
+WHERE t.PROCESSLIST_ID = {session_id} AND e.EVENT_ID = {query_id} AND e.END_EVENT_ID IS NULL"""
+
 _HAS_LOCK_INFO = """SELECT COUNT(*) FROM information_schema.plugins
 WHERE PLUGIN_NAME = 'METADATA_LOCK_INFO' AND PLUGIN_STATUS = 'ACTIVE'"""
 
@@ -78,6 +84,10 @@ _DEFINES = re.compile(
     r"\W*(alter|create|drop|truncate|rename|optimize|repair|analyze|lock|backup)\b", re.IGNORECASE
 )
 
+# MySQL's TIME counts from the statement's start on the wall clock, which SET TIMESTAMP moves too.
+_NO_EVENTS = "performance_schema does not show the statement: it, or its consumer, is off"
+_NOT_STEADY = "the clock was set, or the agent started, less than that ago"
+
 
 class Sight(StrEnum):
     """How well the server lets its locks be seen, for the pre-flight's line."""
@@ -90,8 +100,9 @@ class Sight(StrEnum):
 class Blocker:
     """A session that keeps the lock waiting. `age_ms`: its statement's, or of its sleep.
 
-    `statement` is its beginning without literals, empty while it sleeps. `query_id` is MariaDB's,
-    and makes a kill exact.
+    `statement` is its beginning without literals, empty while it sleeps. `query_id` is this
+    statement's alone: MariaDB's own, on MySQL the event's, of this session; None where it does not
+    tell. `certain_ms` is what of the age no clock that was set can have made, `doubt` why not all.
     """
 
     session_id: int
@@ -101,6 +112,8 @@ class Blocker:
     age_ms: int
     statement: str
     query_id: int | None = None
+    certain_ms: int = 0
+    doubt: str = ""
 
     @property
     def runs(self) -> bool:
@@ -113,7 +126,15 @@ class Blocker:
         return self.command == "Sleep"
 
     def may_be_killed(self, older_than_s: int) -> bool:
-        """Return whether it is a client's query of that age: replication and the server's never."""
+        """Return whether it certainly is a client's query of that age."""
+        return self._is_query(older_than_s) and self.certain_ms >= older_than_s * 1000
+
+    def is_in_doubt(self, older_than_s: int) -> bool:
+        """Return whether it would be killed if its age were certain."""
+        return self._is_query(older_than_s) and self.certain_ms < older_than_s * 1000
+
+    def _is_query(self, older_than_s: int) -> bool:
+        """Return whether it is a client's query that looks so old: never the server's own."""
         system = self.user in {"", "system user", "event_scheduler"}
         return self.runs and not system and self.age_ms >= older_than_s * 1000
 
@@ -128,6 +149,26 @@ def described(blockers: Sequence[Blocker]) -> str:
     named = [str(one) for one in oldest[:_MOST_NAMED]]
     more = len(oldest) - len(named)
     return "; ".join([*named, f"and {more} more"] if more else named)
+
+
+def spared(blockers: Sequence[Blocker], kill_older_than_s: int | None) -> str:
+    """Return why some were not killed although they look old enough; empty where none was."""
+    if kill_older_than_s is None:
+        return ""
+    doubtful = [one for one in blockers if one.is_in_doubt(kill_older_than_s)]
+    if not doubtful:
+        return ""
+    sessions = ", ".join(str(one.session_id) for one in doubtful[:_MOST_NAMED])
+    doubts = ", ".join(sorted({one.doubt for one in doubtful}))
+    return f"; not killed (session {sessions}), for its age is not certain: {doubts}"
+
+
+def still_runs(database: Database, blocker: Blocker) -> bool:
+    """Return whether a MySQL session still runs the statement that it was seen with."""
+    if blocker.query_id is None:
+        return False
+    known = {"session_id": blocker.session_id, "query_id": blocker.query_id}
+    return bool(database.execute(_MYSQL_STATEMENT.format(**known)))
 
 
 def sight(database: Database) -> Sight:
@@ -162,25 +203,45 @@ def _is_busy(session: Blocker) -> bool:
 
 def _read(database: Database, statement: str, lock: Lock | None = None) -> tuple[Blocker, ...]:
     """`lock`: judge by the statement alone what may hold one that this lock waits for."""
+    rows = database.execute(statement)
+    # After the ages were read: a clock that was set before them is noticed.
+    steady_ms = None if database.is_mariadb else WALL_CLOCK.steady_ms()
     blockers = []
-    for session_id, user, command, state, info, age_ms, query_id in database.execute(statement):
+    for session_id, user, command, state, info, looks_ms, query_id in rows:
         text = bytes.fromhex(info or "").decode("utf-8", "replace")
         if _WAITING.match(state or ""):
             continue
         if lock and not _may_hold(text, lock):
             continue
+        age_ms = max(0, int(looks_ms or 0))
+        certain_ms, doubt = _certainty(age_ms, query_id, steady_ms)
         blockers.append(
             Blocker(
                 int(session_id),
                 _short(user),
                 _short(command),
                 _short(state),
-                max(0, int(age_ms or 0)),
+                age_ms,
                 without_literals(text),
                 query_id,
+                certain_ms,
+                doubt,
             )
         )
     return tuple(blockers)
+
+
+def _certainty(age_ms: int, query_id: int | None, steady_ms: int | None) -> tuple[int, str]:
+    """Return how much of an age is certain, and why not all is.
+
+    MariaDB's TIME_MS is by CLOCK_MONOTONIC. MySQL's TIMER_WAIT is by CLOCK_REALTIME (9.7: a clock
+    that was set by an hour made it an hour more): believed for as long as that was not set.
+    """
+    if steady_ms is None:
+        return age_ms, ""
+    if query_id is None:
+        return 0, _NO_EVENTS
+    return (age_ms, "") if age_ms <= steady_ms else (steady_ms, _NOT_STEADY)
 
 
 def _may_hold(text: str, lock: Lock) -> bool:

@@ -11,7 +11,7 @@ _BLIND = "the account cannot see who would keep the lock waiting"
 
 
 def post_lookout(config: Config, database: Database) -> Lookout:
-    """Open the second session and look once; CheckFailedError has the GRANT that it lacks."""
+    """Open the lookout's sessions, look once; CheckFailedError has the GRANT that it lacks."""
     seen = sight(database)
     if database.is_mariadb or seen is Sight.STATEMENTS:
         # Without it the servers show an account its own sessions alone, and no error.

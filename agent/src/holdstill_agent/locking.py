@@ -3,7 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from holdstill_agent.blockers import Blocker, described
+from holdstill_agent.blockers import Blocker, described, spared
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.database import Database
 from holdstill_agent.errors import HostError, LockTimeoutError, NoAnswerError
@@ -52,8 +52,8 @@ def take(
         waited_ms = monotonic_ms() - asked_at_ms
         blocking = _culprits(lookout, waited_ms)
         lookout.end_watched()
-        _free(lookout, blocking, kill_older_than_s)
-        culprits = f"{ADVICE} {described(blocking)}" if blocking else "nobody seen in the way"
+        _free(lookout, blocking or (), kill_older_than_s)
+        culprits = _told(blocking, kill_older_than_s)
         raise LockTimeoutError(f"{error}; {waited_ms / 1000:.1f} s; {culprits}") from error
     return Taken(asked_at_ms, monotonic_ms())
 
@@ -64,15 +64,23 @@ def _execute(database: Database, statements: tuple[str, ...], within_ms: int) ->
         database.execute(statement)
 
 
-def _culprits(lookout: Lookout, waited_ms: int) -> tuple[Blocker, ...]:
-    """Return who is in the way since the wait began, while it still waits.
+def _culprits(lookout: Lookout, waited_ms: int) -> tuple[Blocker, ...] | None:
+    """Return who is in the way since the wait began, while it still waits; None if unseen.
 
-    After it, those that waited behind it would look the same.
+    After it, those that waited behind it would look the same: so there is one look, and no other.
     """
     with suppress(HostError):
         seen = lookout.look(_LOOK_WITHIN_MS)
         return tuple(one for one in seen if one.age_ms * 2 >= waited_ms or one.sleeps)
-    return ()
+    return None
+
+
+def _told(blocking: tuple[Blocker, ...] | None, kill_older_than_s: int | None) -> str:
+    if blocking is None:
+        return f"who was in the way could not be seen within {_LOOK_WITHIN_MS} ms"
+    if not blocking:
+        return "nobody seen in the way"
+    return f"{ADVICE} {described(blocking)}{spared(blocking, kill_older_than_s)}"
 
 
 def _free(lookout: Lookout, blocking: tuple[Blocker, ...], kill_older_than_s: int | None) -> None:

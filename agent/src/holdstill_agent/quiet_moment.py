@@ -7,7 +7,7 @@ after the flush itself gave up (2.6 s of a 4 s SELECT, measured on 9.7). So it i
 
 from collections.abc import Callable, Sequence
 
-from holdstill_agent.blockers import Blocker, described
+from holdstill_agent.blockers import Blocker, described, spared
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.errors import CheckFailedError, LockTimeoutError
 from holdstill_agent.lookout import Lookout
@@ -44,6 +44,7 @@ def await_quiet(
             raise LockTimeoutError(
                 f"no quiet moment in {patience_ms / 1000:g} s, nothing was locked: {ADVICE} "
                 + described(blocking)
+                + spared(blocking, kill_older_than_s)
             )
         if not pause(_AGAIN_AFTER_S):
             raise CheckFailedError("no longer wanted")
