@@ -130,12 +130,13 @@ def test_client_killed_thaws_at_once(config: Path, point: Path) -> None:
 def test_freezer_killed_thaws_at_once(
     connect: Callable[[Path], Line], line: Line, point: Path, config: Path
 ) -> None:
-    """SIGKILL of the freezer itself: its guard thaws, and the client sees the line's end."""
+    """SIGKILL of the freezer itself: its guard thaws, says so, and ends the line."""
     line.ask(f"freeze {RUN}")
     writer = Writer(point)
     killed_at = time.monotonic()
     line.process.kill()
     assert writer.done_at(5) - killed_at < BUDGET_S / 4
+    assert line.read().startswith("thawed lost 0 ")
     assert line.read() == ""
     line.close()
     assert connect(config).ask("sync").startswith("synced "), "nothing is left that blocks the next"

@@ -128,3 +128,95 @@ def test_unasked_thaw_answers_the_command(line: tuple[Freezer, socket.socket]) -
     freezer, theirs = line
     theirs.sendall(b"thawed deadline 1 10000\n")
     assert freezer.thaw(monotonic_ms() + 1000) == ThawReport("deadline", intact=True, held_ms=10000)
+
+
+def _asked_to_freeze(
+    freezer: Freezer, monkeypatch: pytest.MonkeyPatch, guard_within_ms: int = 5000
+) -> None:
+    monkeypatch.setattr(freezer_module, "_GUARD_WITHIN_MS", guard_within_ms)
+    monkeypatch.setattr(freezer_module, "_SILENT_FOR_MS", 50)
+    with pytest.raises(FreezeFailedError):
+        freezer.freeze("run-1", monotonic_ms())
+
+
+def test_closed_line_still_tells_of_the_thaw(
+    line: tuple[Freezer, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The freezer sees the end at once, and whoever waits for it hears that all is thawed."""
+    freezer, theirs = line
+    _asked_to_freeze(freezer, monkeypatch)
+    freezer.close()
+    freezer.close()
+    theirs.settimeout(1)
+    assert theirs.recv(1024) == b"freeze run-1\n"
+    assert theirs.recv(1024) == b""
+    theirs.sendall(b"thawed disconnected 1 7\n")
+    theirs.close()
+    assert freezer.reap()
+    assert freezer.fileno() == -1, "nothing of it stays open"
+    assert freezer.reap(), "again is harmless"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_thawed"),
+    [
+        (b"thawed lost 0 7\n", True),
+        (b"failed freeze-failed /data: Input/output error\n", True),
+        (b"frozen 1600\n", False),
+        (b"failed thaw-failed /data: Input/output error\n", False),
+        (b"failed bad-request not now, or not at all\n", False),
+        (b"thawed commanded 1", False),
+        (b"", False),
+    ],
+)
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "hangs"])
+def test_only_a_word_says_that_nothing_is_frozen(
+    line: tuple[Freezer, socket.socket],
+    monkeypatch: pytest.MonkeyPatch,
+    said: bytes,
+    *,
+    is_thawed: bool,
+    ends: bool,
+) -> None:
+    """A line that ends without it was cut with its guard: a silence ends when the guard is due."""
+    freezer, theirs = line
+    _asked_to_freeze(freezer, monkeypatch, 5000 if ends or is_thawed else 200)
+    theirs.sendall(said)
+    if ends:
+        theirs.close()
+    freezer.close()
+    pauses: list[float] = []
+    began = time.monotonic()
+
+    def pause(pause_s: float) -> bool:
+        pauses.append(pause_s)
+        return True
+
+    assert freezer.reap(pause) == is_thawed
+    assert time.monotonic() - began < 3
+    assert pauses or ends, "commands are taken meanwhile"
+
+
+def test_guard_is_waited_for(
+    line: tuple[Freezer, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A freezer that hangs is not given up before its guard has had its time."""
+    freezer, theirs = line
+    _asked_to_freeze(freezer, monkeypatch)
+    freezer.close()
+    guard = threading.Timer(0.25, theirs.sendall, [b"thawed deadline 0 10250\n"])
+    guard.start()
+    assert freezer.reap()
+
+
+def test_freezer_that_never_froze_is_not_waited_for(
+    line: tuple[Freezer, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs with nothing frozen costs nobody the budget."""
+    freezer, _ = line
+    freezer.budget_ms = 10_000
+    monkeypatch.setattr(freezer_module, "_SILENT_FOR_MS", 50)
+    began = time.monotonic()
+    freezer.close()
+    assert freezer.reap()
+    assert time.monotonic() - began < 3

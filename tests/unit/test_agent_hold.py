@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from holdstill_agent.blockers import Blocker
-from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.clock import Pause, monotonic_ms
 from holdstill_agent.config import Config, load
 from holdstill_agent.database import Database
 from holdstill_agent.errors import (
@@ -90,8 +90,10 @@ class FakeFreezer(Freezer):
         self._world.history.append("line ends")
         self._world.frozen = False
 
-    def reap(self) -> None:
+    def reap(self, pause: Pause = lambda _: True) -> bool:
         """Nothing was started."""
+        assert pause(0)
+        return True
 
 
 class FakeDatabase(Database):
@@ -440,7 +442,7 @@ def test_nothing_is_locked_without_the_second_session(hold: Hold, world: World) 
 def test_lost_connections_are_not_taken_for_switched_off(
     config: Config, world: World, *, freeze: bool
 ) -> None:
-    """An overtaken run's Disconnect may close the next one's: that one is refused, not believed."""
+    """Whatever has closed them: the run is refused, and nothing is told as held that is not."""
     hold = _prepared(replace(config, freeze=freeze), world)
     hold.disconnect()
     failed = hold.quiesce(RUN, _later())

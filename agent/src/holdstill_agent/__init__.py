@@ -5,7 +5,8 @@
 `notify`     what systemd is told: ready, alive, stopping
 `hold`       what one run holds: freezer and database, and the effects on them
 `preflight`  everything slow, before anything is held; a folder with a file for each kind of check
-`hooks`      the operator's own commands; `unfinished` what is still to be undone after a crash
+`aftermath`  what a run or a crash left to be undone; `unfinished` the record of it
+`hooks`      the operator's own commands
 `queues`     SQS: a thread that receives, a thread that sends
 `freezer`    the line to the privileged process
 `database`   one connection and its session; `locks` how it locks; `position` where its log stands

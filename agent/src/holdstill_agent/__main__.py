@@ -6,20 +6,17 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 from holdstill_agent import __version__
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, load
-from holdstill_agent.errors import ConfigError, FreezerUnavailableError
-from holdstill_agent.freezer import Freezer
+from holdstill_agent.errors import ConfigError
 from holdstill_agent.hold import Hold
 from holdstill_agent.log import Log
 from holdstill_agent.loop import Loop
 from holdstill_agent.notify import Supervisor
 from holdstill_agent.preflight import Preflight
-from holdstill_agent.replication import Replication
 from holdstill_protocol.host_model import Host, Shutdown
 
 _FAREWELL_S = 5.0  # for the last replies
@@ -44,7 +41,7 @@ def main() -> int:
         return check(config)
     if arguments.recover:
         log = Log()
-        recovered = recover(config, log)
+        recovered = Hold(config, note=log.event).recover()
         log.flush()
         return 0 if recovered else 1
     return run(config)
@@ -62,34 +59,12 @@ def check(config: Config) -> int:
     return 1 if preflight.code else 0
 
 
-def recover(config: Config, log: Log) -> bool:
-    """Have what a crash left frozen thawed, and stopped started; return whether nothing is left.
-
-    A freezer does the first before it says that it is ready; this process has no privilege for it.
-    """
-    thawed = not config.freeze or _thaw(config, log)
-    started = Replication(config).resume()
-    if started:
-        log.event("replication-started", **asdict(started))
-    return thawed and not (started and started.failure)
-
-
-def _thaw(config: Config, log: Log) -> bool:
-    try:
-        freezer = Freezer.start(config)
-    except FreezerUnavailableError as error:
-        log.event("freezer-unavailable", error=str(error))
-        return False
-    freezer.close()
-    freezer.reap()
-    return True
-
-
 def run(config: Config) -> int:
     """Run until SIGTERM or SIGINT; whatever is held then is thawed, unlocked and reported."""
     log = Log()
     log.event("started", version=__version__, target=config.target)
-    recover(config, log)  # before all else: writers may be waiting
+    hold = Hold(config, note=log.event)
+    hold.recover()  # before all else: writers may be waiting
     with contextlib.suppress(OSError):  # what is wrong with it is the pre-flight's to say
         Path(config.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     # boto3 is a third of a second and most of the memory: a check needs neither.
@@ -106,9 +81,7 @@ def run(config: Config) -> int:
     )
     client = make_client(config.region)
     sender = Sender(client, config.commands_url, config.replies_url, log)
-    loop = Loop(
-        host, Hold(config, note=log.event), sender, log, monotonic_ms, supervisor=supervisor
-    )
+    loop = Loop(host, hold, sender, log, monotonic_ms, supervisor=supervisor)
     receiver = Receiver(client, config.commands_url, loop.deliver, sender.answered, log)
     broken: list[str] = []
 

@@ -1,9 +1,10 @@
 """The line to the freezer, the privileged process: spawned, or reached through systemd's socket.
 
 No wait here is longer than the caller says: while the database is locked, that is what is left of
-the freeze budget.
+the freeze budget. `reap` alone waits for a freezer that hangs, and is for when nothing is locked.
 """
 
+import contextlib
 import importlib.util
 import os
 import socket
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.clock import Pause, monotonic_ms
 from holdstill_agent.config import Config
 from holdstill_agent.errors import (
     AlreadyFrozenError,
@@ -24,8 +25,11 @@ from holdstill_agent.errors import (
 )
 
 _READY_WITHIN_MS = 10_000  # spawning takes 0.1 s, and on a starved host ten times that
-_GONE_WITHIN_S = 5.0
+_GONE_WITHIN_MS = 5000
+_SILENT_FOR_MS = 1000  # an orderly end takes milliseconds
+_GUARD_WITHIN_MS = 1250  # its grace of 250 beyond the budget, and a starved host
 _ASK_AGAIN_MS = 1000
+_LOOK_ROUND_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Freezer:
         self._line = line
         self._process = process
         self._unread = b""
+        self._thawed_by_ms: int | None = None  # by its guard; None while nothing can be frozen
         self.budget_ms = 0
 
     @classmethod
@@ -52,7 +57,7 @@ class Freezer:
         freezer = cls(*_connect(config.freezer_socket) if config.freezer_socket else _spawn(config))
         refusal = freezer._greet()
         if refusal:
-            freezer.close()
+            freezer._line.close()
             raise FreezerUnavailableError(refusal)
         return freezer
 
@@ -94,6 +99,7 @@ class Freezer:
 
     def freeze(self, run_id: str, until_ms: int) -> int:
         """Freeze all mounts; return how long that took, in microseconds."""
+        self._thawed_by_ms = monotonic_ms() + self.budget_ms + _GUARD_WITHIN_MS
         self._ask(f"freeze {run_id}")
         match self._answer(until_ms):
             case ["frozen", took_us]:
@@ -122,16 +128,37 @@ class Freezer:
                 return None
 
     def close(self) -> None:
-        """End the line: whatever is still frozen is thawed."""
-        self._line.close()
+        """End the line: what is still frozen is thawed; `reap` hears of it. Again is harmless."""
+        with contextlib.suppress(OSError):  # its other end may be gone
+            self._line.shutdown(socket.SHUT_WR)
 
-    def reap(self) -> None:
-        """Wait until a closed, spawned freezer is gone."""
-        if self._process:
-            try:
-                self._process.wait(_GONE_WITHIN_S)
-            except subprocess.TimeoutExpired:  # it hangs in the kernel; its guard thaws
+    def reap(self, pause: Pause = lambda _: True) -> bool:
+        """Wait until a closed one is gone; return whether nothing of its can still be frozen.
+
+        One that hangs: until its guard should have thawed, or, where this process started it, for
+        5 s; then it is killed, and its guard thaws at once. `pause` is called meanwhile.
+        """
+        if self._process is None:
+            self._await_end(_SILENT_FOR_MS, pause)
+        else:
+            if not self._await_end(_GONE_WITHIN_MS, pause):
                 self._process.kill()
+                self._await_end(_SILENT_FOR_MS, pause)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
+                self._process.wait(_SILENT_FOR_MS / 1000)
+        self._line.close()
+        return self._thawed_by_ms is None
+
+    def _await_end(self, patience_ms: int, pause: Pause) -> bool:
+        """Hear what is still said, a guard's thaw too; return whether the line has ended."""
+        until_ms = monotonic_ms() + patience_ms
+        while monotonic_ms() < max(until_ms, (not self._process and self._thawed_by_ms) or 0):
+            try:
+                self._answer(monotonic_ms() + _LOOK_ROUND_MS)
+            except FreezerUnavailableError:
+                return True
+            pause(0)
+        return False
 
     def _ask(self, request: str) -> None:
         try:
@@ -142,8 +169,8 @@ class Freezer:
     def _answer(self, until_ms: int) -> list[str]:
         """Return the next line's words, none if there is no line in time."""
         while b"\n" not in self._unread:
-            self._line.settimeout(max(0.001, (until_ms - monotonic_ms()) / 1000))
             try:
+                self._line.settimeout(max(0.001, (until_ms - monotonic_ms()) / 1000))
                 received = self._line.recv(1024)
             except TimeoutError:
                 return []
@@ -153,7 +180,21 @@ class Freezer:
                 raise FreezerUnavailableError("its line has ended")
             self._unread += received
         line, _, self._unread = self._unread.partition(b"\n")
-        return line.decode("ascii", "replace").split(" ")
+        words = line.decode("ascii", "replace").split(" ")
+        match words:
+            case ["thawed", *_] | ["failed", "already-frozen" | "freeze-failed", *_]:
+                self._thawed_by_ms = None
+        return words
+
+
+def recover(config: Config) -> None:
+    """Have a freezer thaw what a dead one left, which it does before it says that it is ready.
+
+    FreezerUnavailableError if it could not, or another one still lives.
+    """
+    freezer = Freezer.start(config)
+    freezer.close()
+    freezer.reap()
 
 
 def _connect(path: str) -> tuple[socket.socket, None]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from math import ceil
 
 from holdstill_agent import clock
+from holdstill_agent.aftermath import Aftermath
 from holdstill_agent.clock import Pause
 from holdstill_agent.config import Config
 from holdstill_agent.database import Database
@@ -18,15 +19,13 @@ from holdstill_agent.errors import (
     LockFailedError,
 )
 from holdstill_agent.freezer import Freezer, ThawReport
-from holdstill_agent.hooks import HookReport, Hooks
+from holdstill_agent.hooks import HookReport
 from holdstill_agent.locking import Taken, take
 from holdstill_agent.locks import STRATEGIES, Strategy
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.position import read_position
 from holdstill_agent.preflight import QUIET_MS, Preflight
 from holdstill_agent.quiet_moment import await_quiet
-from holdstill_agent.replication import Replication
-from holdstill_agent.unfinished import Unfinished
 from holdstill_protocol.host_model import (
     Failed,
     HoldLost,
@@ -34,15 +33,13 @@ from holdstill_protocol.host_model import (
     QuiesceHeld,
     Released,
 )
-from holdstill_protocol.messages import Check, ThawReason
+from holdstill_protocol.messages import ThawReason
 
 _THAW_WITHIN_MS = 1000  # it takes 0.2; then the lock is given back anyway, and the line closed
 
 _UNLOCK_WITHIN_MS = 1000  # it takes 0.2; then the session is killed, which unlocks too
 
 _LAST_PATIENCE_MS = 3000  # since the pre-flight a query may have come; the conductor waits for 15 s
-
-_UNDO_AGAIN_MS = 5000  # what could not be undone yet, as the server is down
 
 _REASONS = {"deadline": ThawReason.DEADLINE, "shutdown": ThawReason.SHUTDOWN}
 
@@ -64,47 +61,45 @@ class Hold:
         self._freezer: Freezer | None = None
         self._database: Database | None = None
         self._lookout: Lookout | None = None
-        self._hooks = Hooks(config, Unfinished(config.state_dir))
-        self._replication = Replication(config)
-        self.undo_again_at_ms: int | None = None
-        self._untold: dict[str, Check] = {}
-        self._ended: list[Freezer] = []
+        self._aftermath = Aftermath(config, note)
+        self._run_id: str | None = None
         self._locked_at_ms = 0
         self._frozen_at_ms = 0
 
     def preflight(self, run_id: str, until_ms: int, pause: Pause) -> PreflightPassed | Failed:
         """Check the host, connect freezer and database."""
-        self.tidy()  # the last run's freezer must have let go of its marker
+        self.disconnect()  # of a run that is over, and has not been told to
+        self.tidy(pause)  # the last run's freezer must have let go of its marker
         preflight = self._make_preflight(self._config, until_ms, pause, run_id)
         preflight.run()
         self._note_killed(run_id, preflight.lookout)
+        if preflight.freezer:
+            self._aftermath.freezer_is_ready()
         if preflight.code:
             preflight.close()
-            self._end(preflight.freezer)
+            if preflight.freezer:
+                self._aftermath.leave(preflight.freezer)
             return Failed(run_id, preflight.code, preflight.failures())
+        self._run_id = run_id
         self._freezer, self._database = preflight.freezer, preflight.database
         self._lookout = preflight.lookout
-        checks = (*self._untold.values(), *preflight.checks)
-        self._untold.clear()
+        checks = (*self._aftermath.untold.values(), *preflight.checks)
+        self._aftermath.untold.clear()
         return PreflightPassed(run_id, preflight.volumes, checks, clock.monotonic_ms())
 
-    def undo(self, pause: Pause) -> Iterator[HookReport]:
-        """Undo what a run left to be undone, this process's or a dead one's. Nothing is held.
+    def recover(self) -> bool:
+        """Undo what a crash left of frozen and stopped; return whether nothing is left of it."""
+        return self._aftermath.recover()
 
-        A failure costs no run: its own has been judged, and the next one is told.
-        """
-        self.undo_again_at_ms = None
-        if started := self._replication.resume():
-            self._note("replication-started", **asdict(started))
-            if started.failure:
-                self.undo_again_at_ms = clock.monotonic_ms() + _UNDO_AGAIN_MS
-                detail = f"after run {started.run_id}: {started.failure}"
-                self._untold["replication"] = Check("replication", passed=False, detail=detail)
-        if report := self._hooks.after_unlock(pause):
-            if report.failure:
-                detail = f"after run {report.run_id}: {report.failure}"
-                self._untold["after_unlock"] = Check("after_unlock", passed=False, detail=detail)
-            yield report
+    def undo(self, pause: Pause, *, at_once: bool = False) -> Iterator[HookReport]:
+        """Undo what a run left to be undone, this process's or a dead one's. No run is prepared."""
+        self.disconnect()
+        yield from self._aftermath.undo(pause, at_once=at_once)
+
+    @property
+    def undo_again_at_ms(self) -> int | None:
+        """When to try again what could not be undone yet."""
+        return self._aftermath.again_at_ms
 
     def quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld | Failed:
         """Lock, read the position, freeze. If any of it fails, all is given back."""
@@ -115,8 +110,8 @@ class Hold:
             return Failed(run_id, error.code, str(error))
 
     def _quiesce(self, run_id: str, expires_at_ms: int) -> QuiesceHeld:
-        # What is configured but not connected is never taken for what is switched off: an overtaken
-        # run's Disconnect may have closed this one's, and nothing would be held, yet told as held.
+        # What is configured but not connected is never taken for what is switched off: nothing
+        # would be held, yet told as held.
         if self._config.freeze and self._freezer is None:
             raise FreezeFailedError("the freezer is no longer connected: prepare the run again")
         if self._strategy and self._database is None:
@@ -217,6 +212,11 @@ class Hold:
         reason = _REASONS.get(report.reason) if report else None
         return HoldLost(run_id, reason or ThawReason.LOST_FREEZER)
 
+    def abandon(self, run_id: str) -> None:
+        """Disconnect this run; what another has connected, which has overtaken it, stays."""
+        if run_id == self._run_id:
+            self.disconnect()
+
     def disconnect(self) -> None:
         """End the freezer's line, which thaws, then the database's session, which unlocks."""
         if self._freezer:
@@ -226,21 +226,17 @@ class Hold:
         if self._lookout:  # whatever that session still does, it does not keep the lock
             self._lookout.end_watched()
             self._lookout.close()
-        self._end(self._freezer)
-        self._freezer = self._database = self._lookout = None
+        if self._freezer:
+            self._aftermath.leave(self._freezer)
+        self._run_id = self._freezer = self._database = self._lookout = None
 
-    def tidy(self) -> None:
-        """Wait until ended freezers are gone. Not while anything is held."""
-        while self._ended:
-            self._ended.pop().reap()
+    def tidy(self, pause: Pause = lambda _: True) -> None:
+        """Wait until ended freezers are gone, or their guards have thawed. Not while one holds."""
+        self._aftermath.tidy(pause)
 
     def _note_killed(self, run_id: str, lookout: Lookout | None) -> None:
         while lookout and lookout.killed:
             self._note("query-killed", run_id=run_id, **asdict(lookout.killed.pop(0)))
-
-    def _end(self, freezer: Freezer | None) -> None:
-        if freezer:
-            self._ended.append(freezer)
 
 
 def _settle(freezer: Freezer, expires_at_ms: int) -> None:

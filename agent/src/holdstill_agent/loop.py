@@ -111,7 +111,7 @@ class Loop:
         while event := self._next():
             self._feed(event)
         if not isinstance(self._host.phase, Quiesced | Quiescing):
-            self._hold.tidy()
+            self._hold.tidy(self._pause)
             self._log.flush()
         self._delete_in_time()
         if isinstance(self._host.phase, Idle):
@@ -129,9 +129,9 @@ class Loop:
         for effect in effects:
             self._perform(effect)
 
-    def _undo(self) -> None:
+    def _undo(self, *, at_once: bool = False) -> None:
         """Undo what a run has left, ended or killed. It may take a while: commands wait for it."""
-        for report in self._hold.undo(self._pause):
+        for report in self._hold.undo(self._pause, at_once=at_once):
             self._log.event("after-unlock", **asdict(report))
             self._log.flush()
 
@@ -145,13 +145,13 @@ class Loop:
             case Release(run_id):
                 self._results.append(self._hold.release(run_id))
             case Preflight(run_id, until_ms):
-                self._undo()
+                self._undo(at_once=True)
                 self._log.event("preflight", run_id=run_id)
                 self._log.flush()
                 passed = self._hold.preflight(run_id, until_ms, self._still_wanted)
                 self._results.append(passed)
-            case Disconnect():
-                self._hold.disconnect()
+            case Disconnect(run_id):
+                self._hold.abandon(run_id)
             case Ignored(name, run_id):
                 self._log.event("command-ignored", why=name, run_id=run_id)
 

@@ -96,7 +96,9 @@ class _Watched:
         self._mounts = shared.mounts
         self._budget_ms = shared.budget_ms
         self._begun = 0
+        self._armed_at = 0.0
         self.expedited = False
+        self.may_freeze_more = False
         self.left: tuple[Mount, ...] = ()
         self.thaw_at = math.inf
 
@@ -105,11 +107,17 @@ class _Watched:
         """Whether the freezer may hold something."""
         return self.thaw_at != math.inf
 
+    @property
+    def held_ms(self) -> int:
+        """How long something may have been held."""
+        return round((time.monotonic() - self._armed_at) * 1000)
+
     def hear(self, tiding: int) -> None:
         """Take one tiding. Only a mount whose FIFREEZE was begun can be ours to thaw."""
         if tiding == _ARM:
-            self.expedited = True
-            self.thaw_at = time.monotonic() + (self._budget_ms + GRACE_MS) / 1000
+            self.expedited = self.may_freeze_more = True
+            self._armed_at = time.monotonic()
+            self.thaw_at = self._armed_at + (self._budget_ms + GRACE_MS) / 1000
         elif tiding == _BEGIN:
             self.left = (self._mounts[self._begun], *self.left)
             self._begun += 1
@@ -117,9 +125,10 @@ class _Watched:
             refused = self._mounts[self._begun - 1]
             self.left = tuple(mount for mount in self.left if mount is not refused)
         elif tiding == _FROZEN:
-            self.expedited = False
+            self.expedited = self.may_freeze_more = False
         elif tiding == _DISARM:
-            self.expedited, self.left, self.thaw_at = False, (), math.inf
+            self.expedited = self.may_freeze_more = False
+            self.left, self.thaw_at = (), math.inf
 
 
 def _watch(pipe: int, line: socket.socket, shared: Shared) -> None:
@@ -131,37 +140,49 @@ def _watch(pipe: int, line: socket.socket, shared: Shared) -> None:
         left_s = max(0.0, watched.thaw_at - time.monotonic())
         if not poller.poll(left_s * 1000 if watched.armed else None):
             # Queues behind a FIFREEZE that hangs, and follows it at once.
-            watched.left = _thaw(watched.left)
+            left, watched.left = watched.left, _thaw(watched.left, more=watched.may_freeze_more)
             watched.thaw_at = time.monotonic() + GRACE_MS / 1000
+            if left and not watched.left and not watched.may_freeze_more:
+                _say_thawed(line, "deadline", watched.held_ms)
         elif tidings := os.read(pipe, 16):
             for tiding in tidings:
                 watched.hear(tiding)
         else:
             break
+    if watched.expedited:
+        shared.rcu.put_back()
+    left = _thaw(watched.left)  # 0.2 ms each; until then an unlock would help no writer
+    if watched.armed and not left:
+        shared.marker.clear()
+        _say_thawed(line, "lost", watched.held_ms)
     # The client waits for the end of its line in order to unlock. systemd keeps a copy of an
     # accepted connection until the unit's ExecStopPost is done: that took 200 ms.
     with contextlib.suppress(OSError):
         line.shutdown(socket.SHUT_RDWR)
-    if watched.expedited:
-        shared.rcu.put_back()
-    if watched.armed:
-        _thaw_to_the_end(watched.left, shared.marker)
+    if left:
+        _thaw_to_the_end(left, shared.marker)
 
 
 def _thaw_to_the_end(left: tuple[Mount, ...], marker: Marker) -> None:
     for _ in range(_RETRIES):
-        left = _thaw(left, freezer_lives=False)
+        time.sleep(_RETRY_S)
+        left = _thaw(left)
         if not left:
             marker.clear()
             return
-        time.sleep(_RETRY_S)
 
 
-def _thaw(mounts: Sequence[Mount], *, freezer_lives: bool = True) -> tuple[Mount, ...]:
+def _say_thawed(line: socket.socket, reason: str, held_ms: int) -> None:
+    """Say in the freezer's place that nothing is frozen any more; never wait for the client."""
+    with contextlib.suppress(OSError):
+        line.send(f"thawed {reason} 0 {held_ms}\n".encode(), socket.MSG_DONTWAIT)
+
+
+def _thaw(mounts: Sequence[Mount], *, more: bool = False) -> tuple[Mount, ...]:
     """Thaw each; return those to try again.
 
-    While the freezer lives, one that was not frozen may yet become so. One that was thawed here
-    is never touched again: a freeze that comes later is not ours.
+    While the freezer may freeze `more`, one that was not frozen may yet become so. One that was
+    thawed here is never touched again: a freeze that comes later is not ours.
     """
     again = []
     for mount in mounts:
@@ -170,6 +191,6 @@ def _thaw(mounts: Sequence[Mount], *, freezer_lives: bool = True) -> tuple[Mount
         except OSError:
             again.append(mount)
         else:
-            if freezer_lives and not was_frozen:
+            if more and not was_frozen:
                 again.append(mount)
     return tuple(again)

@@ -23,6 +23,7 @@ _WAIT_S = 2.0  # a freezer whose line has ended is gone within milliseconds, its
 _MAX_BYTES = 65_536
 # Equally long: one is written over the other, which needs no space on the disk.
 _RCU_ON, _RCU_OFF = b"rcu 1\n", b"rcu 0\n"
+_MOUNT = b"mount "
 _BEGUN, _NOT_BEGUN = b"1", b"0"
 
 
@@ -60,7 +61,7 @@ class Marker:
         text = (_RCU_ON if rcu else _RCU_OFF) + f"run {run}\n".encode()
         places = []
         for mount in mounts:
-            text += b"mount "
+            text += _MOUNT
             places.append(len(text))
             text += _NOT_BEGUN + f" {mount.device} {mount.path}\n".encode()
         self._places = tuple(places)
@@ -86,19 +87,37 @@ class Marker:
     def recover(self) -> list[str]:
         """Thaw what a dead freezer left, and nothing else; return the paths that were frozen.
 
-        A mount that is gone, or is another filesystem now, raises UnfitMountError: what was
-        frozen there stays so until somebody mounts it again and thaws it.
+        Each is tried; then the first that failed raises. UnfitMountError of a mount that is gone,
+        or is another filesystem now: what was frozen there stays so until somebody mounts it again
+        and thaws it. OSError of one that the kernel does not thaw. Only such are left in the file,
+        for the next to try: a freeze that comes later elsewhere is not ours.
         """
-        lines = os.pread(self._descriptor, _MAX_BYTES, 0).decode().splitlines()
-        if lines and lines[0] == _RCU_ON.decode().strip():
+        text = os.pread(self._descriptor, _MAX_BYTES, 0)
+        if text.startswith(_RCU_ON):
             kernel.end_rcu_expedited()
-        thawed = []
-        for line in reversed(lines):
-            match line.split(" ", 3):
-                case ["mount", "1", device, path]:
-                    thawed += [path] if _thaw_again(path, device) else []
+            self.rcu_is_back()
+        thawed, failed = [], []
+        for place, device, path in reversed(_begun(text)):
+            try:
+                thawed += [path] if _thaw_again(path, device) else []
+                os.pwrite(self._descriptor, _NOT_BEGUN, place)
+            except (UnfitMountError, OSError) as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
         self.clear()
         return thawed
+
+
+def _begun(text: bytes) -> list[tuple[int, str, str]]:
+    """Return of each mount whose FIFREEZE was begun where that is said, its device and its path."""
+    found, place = [], 0
+    for line in text.split(b"\n"):
+        if line.startswith(_MOUNT + _BEGUN + b" "):
+            _, _, device, path = line.decode().split(" ", 3)
+            found.append((place + len(_MOUNT), device, path))
+        place += len(line) + 1
+    return found
 
 
 def _thaw_again(path: str, device: str) -> bool:

@@ -1,8 +1,9 @@
 """The line protocol, and when to thaw. One ASCII line a message, one freeze a connection.
 
 Asked: `sync`, `freeze RUN`, `thaw`. Said: `ready BUDGET_MS`, `synced US`, `frozen US`,
-`failed CODE DETAIL` (everything is thawed again), `thawed REASON INTACT HELD_MS`; the last one
-unasked too, at the deadline and on a signal.
+`failed CODE DETAIL`, `thawed REASON INTACT HELD_MS`; the last one unasked too, at the deadline, on
+a signal, and by the guard: of a freezer that hangs (`deadline`) or is dead (`lost`). Either says
+that nothing is frozen any more; not so `failed thaw-failed`: the guard goes on trying then.
 
 Between freeze and thaw nothing is opened, imported or logged: it could wait for the freeze.
 """
@@ -120,9 +121,9 @@ class Session:
             self._give_back()
             self._say(self._outcome)
             return
+        self._guard.frozen()  # first: should this process hang, it knows that no more is frozen
         self._say(f"frozen {(self._frozen_at_ns - began_ns) // 1000}")
         self._marker.rcu_is_back()
-        self._guard.frozen()
 
     def _freeze_all(self) -> str | None:
         """Freeze in order; return what went wrong, as `CODE DETAIL`."""
@@ -150,15 +151,17 @@ class Session:
         if not self._frozen:
             return
         intact = True
-        stuck = []
+        stuck = ""
         while self._frozen:
             mount = self._frozen.pop()
             try:
                 intact = kernel.thaw(mount.descriptor) and intact
-            except OSError:
-                stuck.append(mount)
+            except OSError as error:
+                stuck = f"{mount.path}: {error.strerror}"
         held_ms = (time.monotonic_ns() - self._frozen_at_ns) // 1_000_000
-        self._outcome = f"thawed {reason} {int(intact and not stuck)} {held_ms}"
+        self._outcome = f"thawed {reason} {int(intact)} {held_ms}"
+        if stuck:
+            self._outcome = f"failed thaw-failed {stuck}"
         self._say(self._outcome)
         if not stuck:  # else the guard stays armed, and tries again
             self._guard.disarm()
