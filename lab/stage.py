@@ -6,11 +6,11 @@ The demo, the benchmark and the end-to-end tests play on it.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
@@ -18,6 +18,7 @@ from lab.deploy import ROOT, Cdk
 from lab.errors import LabError
 from lab.host import AgentConfig, Child, DatabaseHost, FallbackHost, LabHost, Moment, install_agent
 from lab.region import ZONE, AttachedVolume, Host, Region
+from lab.temporary import Temporary
 
 TARGET = "recipes-db"
 TABLE = "holdstill"
@@ -48,7 +49,7 @@ class Protection:
     schedule: str
 
 
-class Stage:
+class Stage(Temporary):
     """Region, deployment, database host and agent, as a context manager that leaves nothing.
 
     `say` hears of each step as it begins. `prefill` writes the whole volume first, so that its
@@ -74,6 +75,7 @@ class Stage:
         load: bool = True,
         **agent: Any,
     ) -> None:
+        super().__init__()
         self._workdir = workdir
         self._say = say
         self._real_disks = real_disks
@@ -82,18 +84,6 @@ class Stage:
         self._prefill = prefill
         self._load = load
         self._agent_changes = agent
-        self._undo = ExitStack()
-
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self._undo.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
 
     def _build(self) -> None:
         self._say("starting the Region: emulator, EC2 endpoint, disks")

@@ -5,11 +5,11 @@ their own to each service, so that a fault can be one party's alone.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from boto3.dynamodb.types import TypeDeserializer
 
@@ -23,6 +23,7 @@ from lab.faults.snapshots import MadeSnapshot
 from lab.faults.wire import Wire
 from lab.host import Moment
 from lab.region import ZONE, AttachedVolume, Host, Region
+from lab.temporary import Temporary
 
 SNAPSHOT_TIMEOUT_S: Final = 1
 PREPARE_PATIENCE_S: Final = 10
@@ -49,12 +50,12 @@ class Wires:
         return self.sqs, self.ec2, self.table
 
 
-class FaultyCloud:
+class FaultyCloud(Temporary):
     """Queues, table, EC2 with real disks, a conductor, on a running Region; a context manager."""
 
     def __init__(self, region: Region) -> None:
+        super().__init__()
         self._region = region
-        self._undo = ExitStack()
         self._runs: dict[str, datetime] = {}
         self._log_at: dict[str, int] = {}
         self._conductors: dict[str, Invocation] = {}
@@ -67,17 +68,6 @@ class FaultyCloud:
         """Between the conductor and each service."""
         self.commands_url = ""
         self.replies_url = ""
-
-    def __enter__(self) -> Self:
-        try:
-            self._build()
-        except BaseException:
-            self._undo.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._undo.close()
 
     def _build(self) -> None:
         region = self._region

@@ -54,7 +54,7 @@ class DatabaseHost(LabHost):
         self.server = self._kind(places.datadir, places.binlogs, places.run_dir)
         return places
 
-    def _build(self) -> None:
+    def _furnish(self) -> None:
         for device, point in zip(self._volumes, self.places.mounts, strict=True):
             self._undo.callback(unmount, point)
             make_filesystem(device)

@@ -59,7 +59,7 @@ class FallbackHost(LabHost):
         places.run_dir.mkdir()
         return places
 
-    def _build(self) -> None:
+    def _furnish(self) -> None:
         # Ballast beside the pairs: a copy then takes a while from one file of a pair to the
         # other. Without it, one that holds nobody is often lucky.
         for pair in (PairPaths.on(self.places.mounts, number) for number in range(PAIRS)):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
-from abc import ABC, abstractmethod
-from contextlib import ExitStack
+from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 from lab.host.agent import AgentConfig, AgentPaths, agent_toml, start_agent
 from lab.host.load import Load, LoadPlan
 from lab.host.places import Places, scratch
 from lab.host.probe import EVERY_MS, Probe
 from lab.interrupts import uninterrupted
+from lab.temporary import Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from lab.host.acknowledged import Moment
     from lab.host.check import CopyReport
@@ -34,46 +32,22 @@ class Service(Protocol):
         """End it and wait until it is gone."""
 
 
-class LabHost(ABC):
-    """A host, up between entry and exit, with nothing left behind.
-
-    Every undo is registered before its step, so that an interruption at any moment is undone
-    too: on exit, or at the latest when the interpreter ends.
-    """
+class LabHost(Temporary):
+    """A host, up between entry and exit, with nothing left behind."""
 
     reality: str
     """What is real about this host, for people."""
 
     def __init__(self, volumes: Sequence[Path]) -> None:
         """Take the devices (or directories) that are this host's volumes, in order."""
+        super().__init__()
         self.probes: dict[str, Probe] = {}
         self._volumes = tuple(volumes)
-        self._undo = ExitStack()
 
-    def __enter__(self) -> Self:
-        atexit.register(self.close)
-        try:
-            self.places = self._make_places(self._undo.enter_context(scratch("host")))
-            self.load = Load(self._load_plan(), self.places.run_dir / "load.log")
-            self._build()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take everything down, in reverse; again is harmless. Raises HostError."""
-        with uninterrupted():
-            self._undo.close()
-        atexit.unregister(self.close)
+    def _build(self) -> None:
+        self.places = self._make_places(self._undo.enter_context(scratch("host")))
+        self.load = Load(self._load_plan(), self.places.run_dir / "load.log")
+        self._furnish()
 
     def start_load(self, *, churn_pause_s: float = 0.0) -> Load:
         """Start the write load; it is writing when this returns.
@@ -122,7 +96,7 @@ class LabHost(ABC):
     def _make_places(self, root: Path) -> Places: ...
 
     @abstractmethod
-    def _build(self) -> None: ...
+    def _furnish(self) -> None: ...
 
     @abstractmethod
     def _load_plan(self) -> LoadPlan: ...

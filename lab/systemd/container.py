@@ -11,9 +11,8 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -22,10 +21,10 @@ from lab.host.errors import ChildError
 from lab.interrupts import uninterrupted
 from lab.systemd.cgroups import ControlGroup
 from lab.systemd.overlay import Overlay
+from lab.temporary import Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
 BOOTED_WITHIN_S = 30.0
 SAYS_WITHIN_S = 30.0
@@ -43,42 +42,24 @@ exec setpriv --pdeathsig=KILL "$@"
 """
 
 
-class Container:
+class Container(Temporary):
     """systemd, once it has booted; `overlay` may be changed at any time."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         name = f"holdstill-lab-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
         self.overlay = Overlay(folder)
         self.cgroup = ControlGroup(name)
         self._name = name
         self._log = folder / "console.log"
-        self._undo = ExitStack()
         self._leader = 0
 
-    def __enter__(self) -> Self:
-        try:
-            with uninterrupted():
-                self._undo.callback(self.overlay.unmount)
-                self.overlay.mount()
-                self._undo.callback(self.cgroup.remove)
-                self.cgroup.make()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take it down, whatever state it is in; again is harmless."""
+    def _build(self) -> None:
         with uninterrupted():
-            self._undo.close()
+            self._undo.callback(self.overlay.unmount)
+            self.overlay.mount()
+            self._undo.callback(self.cgroup.remove)
+            self.cgroup.make()
 
     def boot(self, binds: Mapping[Path, str]) -> None:
         """Boot systemd and wait until it is up; ChildError with its console if it is not.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import shutil
 import signal
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -21,12 +19,11 @@ from lab.host.disk import make_filesystem, mount, thaw, unmount
 from lab.host.load import DATABASE
 from lab.host.mariadb import MariaDb
 from lab.host.places import scratch
-from lab.interrupts import uninterrupted
 from lab.systemd.container import Container
+from lab.temporary import Temporary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from lab.host.probe import Probe
 
@@ -76,7 +73,7 @@ TimeoutStopSec=10
 """
 
 
-class SystemdHost:
+class SystemdHost(Temporary):
     """Up between entry and exit, the agent not yet started; nothing is left behind."""
 
     container: Container
@@ -86,33 +83,11 @@ class SystemdHost:
 
     def __init__(self, package: Path) -> None:
         """`package`: the one file that installs the agent on a host."""
+        super().__init__()
         self._package = package
-        self._undo = ExitStack()
 
-    def __enter__(self) -> Self:
-        atexit.register(self.close)
-        try:
-            self._build(self._undo.enter_context(scratch("systemd")))
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Take everything down, in reverse; again is harmless."""
-        with uninterrupted():
-            self._undo.close()
-        atexit.unregister(self.close)
-
-    def _build(self, folder: Path) -> None:
+    def _build(self) -> None:
+        folder = self._undo.enter_context(scratch("systemd"))
         folder.chmod(0o755)
         self.point, self._sockets, image = (folder / name for name in ("volume", "mysqld", "image"))
         for directory in (self.point, self._sockets):
