@@ -76,7 +76,8 @@ def test_units_are_known_upgraded_and_gone(container: Container) -> None:
     assert version == "runs\n", "also as the agent's user"
 
     said = container.run("/usr/bin/python3", NEWER, "uninstall", "--purge").splitlines()
-    assert said[0] == f"run systemctl disable --now {AGENT} {SOCKET}"
+    assert said[0].startswith(f"run systemctl stop {AGENT} {SOCKET} ")
+    assert said[1] == f"run systemctl disable {AGENT} {SOCKET}"
     for unit in (SOCKET, AGENT):
         assert state(unit, "LoadState") == "not-found"
         assert state(unit, "ActiveState") == "inactive"

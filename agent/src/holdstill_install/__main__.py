@@ -89,6 +89,7 @@ def _install(layout: Layout, package: Package, *, dry_run: bool) -> None:
 
 def _uninstall(layout: Layout, package: Package, *, purge: bool, dry_run: bool) -> None:
     refusals.refuse_unfit_host(layout)
+    left = steps.left(layout) if purge else []  # asked while agent.toml says where they are
     if dry_run:
         _rehearse(steps.uninstall(layout, package, purge=purge))
     else:
@@ -98,6 +99,8 @@ def _uninstall(layout: Layout, package: Package, *, purge: bool, dry_run: bool) 
             refusals.refuse_to_forget(layout)
         with refusals.only_one(layout):
             _do(steps.uninstall(layout, package, purge=purge))
+    if left:
+        print(f"kept: {', '.join(left)}")
     if not purge and (kept := steps.kept(layout)):
         print(f"kept: {', '.join(kept)} and the user; --purge removes them")
 

@@ -1,8 +1,7 @@
-"""Directories and files, each written whole or not at all."""
+"""Files, each written whole or not at all."""
 
 import os
 import shutil
-import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +9,6 @@ from pathlib import Path
 from holdstill_install.account import Owner, numbers
 from holdstill_install.errors import AccountError
 from holdstill_install.layout import Layout
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """A directory must be there, with this owner and mode."""
-
-    layout: Layout
-    path: Path
-    owner: Owner
-    mode: int
-
-    def pending(self) -> str | None:
-        """Return what is to be done."""
-        what = f"{self.layout.name(self.path)}/ ({self.owner}, {self.mode:04o})"
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return f"create {what}"
-        is_so = (status.st_uid, status.st_gid) == numbers(self.layout, self.owner)
-        return None if is_so and stat.S_IMODE(status.st_mode) == self.mode else f"mend {what}"
-
-    def do(self) -> None:
-        """Make it, or mend owner and mode."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _give(self.layout, self.path, self.owner, self.mode)
 
 
 @dataclass(frozen=True, slots=True)

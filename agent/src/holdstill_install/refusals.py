@@ -50,12 +50,14 @@ def refuse_while_frozen(layout: Layout) -> None:
 
 def refuse_to_forget(layout: Layout) -> None:
     """Raise RefusedError while the agent's state names something that it has still to undo."""
-    if layout.state.is_dir() and (deeds := sorted(path.name for path in layout.state.iterdir())):
+    # What ends in ".new" was being written when a crash came: the deed had not begun.
+    found = layout.state.glob("unfinished-*")
+    if deeds := sorted(path.name for path in found if path.suffix != ".new"):
         name = layout.name(layout.state)
         raise RefusedError(
             f"the agent has still to undo what a run began ({', '.join(deeds)} in {name}): let the"
-            " run end, or start the agent once; if that cannot be, undo it by hand and empty"
-            f" {name}; then run the same again"
+            " run end, or start the agent once; if that cannot be, undo it by hand and remove"
+            f" those from {name}; then run the same again"
         )
 
 

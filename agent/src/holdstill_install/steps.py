@@ -1,15 +1,15 @@
 """Which steps an install or an uninstall is made of, in order."""
 
-from holdstill_install import systemd
+from holdstill_install import refusals, systemd
 from holdstill_install.account import AGENT, ROOT, ROOT_FOR_AGENT, Account, NoAccount
-from holdstill_install.files import Absent, Directory, Example
+from holdstill_install.files import Absent, Example
+from holdstill_install.folders import RUN, STATE, Directory, OwnFilesGone
 from holdstill_install.layout import Layout
 from holdstill_install.package import Package
 from holdstill_install.plan import Pending, Step, pending
 from holdstill_install.release import Switched, Unpacked, folder_name, releases
+from holdstill_install.stopping import Stopped
 from holdstill_install.systemd import Systemctl, Unit
-
-_FREEZERS = "holdstill-freezer@*.service"
 
 
 def install(layout: Layout, package: Package) -> list[Pending]:
@@ -56,11 +56,20 @@ def uninstall(layout: Layout, package: Package, *, purge: bool) -> list[Pending]
     gone = [*units, layout.current, *releases(layout)]
     if purge:
         overrides = [path.with_name(f"{path.name}.d") for path in known]
-        gone += [*overrides, layout.configuration, layout.state, layout.run_dir]
+        gone += overrides
     steps: list[Step] = [Absent(layout, path) for path in gone]
+    if purge:
+        # Last what says where the others are: a purge cut short finds them again.
+        steps += [*_configured(layout), Absent(layout, layout.configuration)]
     if systemd.runs(layout) and units:
         names = [path.name for path in units if "@" not in path.name]
-        stop = [Systemctl(("disable", "--now", *names)), Systemctl(("stop", _FREEZERS))]
+
+        def ask() -> None:
+            refusals.refuse_while_frozen(layout)
+            if purge:
+                refusals.refuse_to_forget(layout)
+
+        stop: list[Step] = [Stopped(tuple(names), ask), Systemctl(("disable", *names))]
         steps = [*stop, *steps, Systemctl(("daemon-reload",))]
     return pending([*steps, NoAccount(layout)] if purge else steps)
 
@@ -69,6 +78,18 @@ def kept(layout: Layout) -> list[str]:
     """Return what an uninstall without a purge leaves, as it is called on the host."""
     return [
         f"{layout.name(path)}/" for path in (layout.configuration, layout.state) if path.exists()
+    ]
+
+
+def left(layout: Layout) -> list[str]:
+    """Return what a purge leaves of the folders that agent.toml names, and why."""
+    return [words for folder in _configured(layout) if (words := folder.left())]
+
+
+def _configured(layout: Layout) -> list[OwnFilesGone]:
+    return [
+        OwnFilesGone(layout, layout.state, STATE),
+        OwnFilesGone(layout, layout.run_dir, RUN),
     ]
 
 
