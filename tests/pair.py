@@ -22,6 +22,7 @@ from holdstill_protocol.messages import (
     Position,
     Prepare,
     RefusalCode,
+    Refused,
     Thaw,
     ThawReason,
 )
@@ -96,6 +97,9 @@ class World:
     calls: list[Call] = field(default_factory=list)
     transitions: set[tuple[type, type]] = field(default_factory=set)
     disobeyed: bool = False
+    refused_as_busy: set[str] = field(default_factory=set)
+    """By the agent's process of now: its successor has not heard of them."""
+    begun_for_nobody: bool = False
     stalled_until: int = 0
     process: int = 0
     conductor_alive: bool = True
@@ -211,12 +215,15 @@ class World:
     def _perform(self, effect: host_model.Effect) -> None:
         match effect:
             case host_model.Preflight(run):
+                self.begun_for_nobody |= run in self.refused_as_busy
                 self._result(self._takes(500, 90_000), lambda: self._preflight(run))
             case host_model.Quiesce(run, expires_at_ms):
                 self._result(self._takes(50, 5_000), lambda: self._lock(run, expires_at_ms))
             case host_model.Release(run):
                 self._result(self._takes(RELEASE_MS, 3_000), lambda: self._release(run))
             case host_model.Send(reply):
+                if isinstance(reply, Refused) and reply.code is RefusalCode.BUSY:
+                    self.refused_as_busy.add(reply.run_id)
                 self._post(self._hear, encode(reply))
             case host_model.Disconnect() | host_model.Ignored():
                 pass
@@ -279,6 +286,7 @@ class World:
     def _crash_agent(self) -> None:
         """SIGKILL, and systemd starts it again: the freezer and the server see the line end."""
         self.process += 1
+        self.refused_as_busy.clear()
         self.host = host_model.Host(TARGET, BUDGET_MS, Lock.FTWRL, True, 2_000)
         for hold in self.holds:
             if hold.frozen_at is not None:

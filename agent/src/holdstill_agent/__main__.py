@@ -55,7 +55,8 @@ def check(config: Config) -> int:
     finally:
         preflight.close()
     for one in preflight.checks:
-        print(f"{'ok    ' if one.passed else 'FAILED'}  {one.name}: {one.detail}")  # noqa: T201
+        line = f"{'ok    ' if one.passed else 'FAILED'}  {one.name}: {one.detail}"
+        print(line.encode(errors="backslashreplace").decode())  # noqa: T201 - a path may be no text
     return 1 if preflight.code else 0
 
 

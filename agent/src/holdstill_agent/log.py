@@ -7,6 +7,7 @@ lead to a file on the very filesystem that is frozen, and a write there would wa
 import json
 import sys
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -26,7 +27,10 @@ class Log:
         self._lines.append(json.dumps({"at": at, "event": name, **fields}, default=str))
 
     def flush(self) -> None:
-        """Write what was noted."""
+        """Write what was noted. A full disk, or nobody who reads, costs lines, not the agent."""
         while self._lines:
-            self._stream.write(self._lines.popleft() + "\n")
-        self._stream.flush()
+            line = self._lines.popleft() + "\n"
+            with suppress(OSError):
+                self._stream.write(line)
+        with suppress(OSError):
+            self._stream.flush()

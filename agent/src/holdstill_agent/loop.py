@@ -17,6 +17,7 @@ from holdstill_agent.hold import Hold
 from holdstill_agent.log import Log
 from holdstill_agent.notify import NOBODY, Supervisor
 from holdstill_agent.queues import Delivery
+from holdstill_agent.steadiness import WALL_CLOCK
 from holdstill_protocol.codec import decode_command
 from holdstill_protocol.errors import (
     ProtocolError,
@@ -106,7 +107,7 @@ class Loop:
 
     def _turn(self) -> None:
         """Do everything that there is to do now."""
-        self._supervisor.alive(self._now_ms())
+        self._beat()
         self._feed(Tick(self._now_ms()))
         while event := self._next():
             self._feed(event)
@@ -116,6 +117,11 @@ class Loop:
         self._delete_in_time()
         if isinstance(self._host.phase, Idle):
             self._undo()
+
+    def _beat(self) -> None:
+        """Do what is to be done again and again, and costs microseconds."""
+        self._supervisor.alive(self._now_ms())
+        WALL_CLOCK.look()
 
     def _next(self) -> Event | None:
         """Return the next event; what arrived during an effect comes before its result."""
@@ -194,7 +200,7 @@ class Loop:
 
     def _pause(self, pause_s: float) -> bool:
         """Wait while nothing is held; what arrives is taken, or SQS would show it again."""
-        self._supervisor.alive(self._now_ms())
+        self._beat()
         self._wait(round(pause_s * 1000))
         self._empty_inbox()
         self._delete_in_time()

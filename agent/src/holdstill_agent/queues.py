@@ -6,18 +6,16 @@ The loop itself never waits for the network: while it did, nobody would watch th
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 from typing import Any
 
 import boto3
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
 from holdstill_agent import signing
-from holdstill_agent.clock import monotonic_ms, wall
+from holdstill_agent.clock import monotonic_ms, of_date_header, wall
 from holdstill_agent.log import Log
 from holdstill_protocol.codec import encode
 from holdstill_protocol.messages import Reply
@@ -27,9 +25,8 @@ _BATCH = 10  # SQS's largest
 _BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _SEND_AGAIN_AFTER_S = (0.1, 0.5, 2.0)
 _COURTESY_S = 0.015  # a thaw follows the answer to its freeze by at least two hops
+_NEEDED = ("Body", "ReceiptHandle")
 _NO_POLL_S = 1.0  # SQS says nothing for 20 s where there is no message
-
-_FAILURES = (BotoCoreError, ClientError, ResponseParserError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +45,10 @@ def make_client(region: str) -> Any:
 
     One attempt a call: repeating is decided here, where it is known what still makes sense.
     """
-    signing.install()
-    client = boto3.client(
+    session = boto3.Session(region_name=region)
+    signing.install(session.get_credentials)
+    client = session.client(
         "sqs",
-        region_name=region,
         config=ClientConfig(
             connect_timeout=3,
             read_timeout=LONG_POLL_S + 3,
@@ -61,8 +58,9 @@ def make_client(region: str) -> Any:
             parameter_validation=False,  # the few parameters are ours
         ),
     )
-    client.meta.events.register("after-call.*", signing.heed)
+    # In this order: nobody but SQS sets the clock that is signed by.
     client.meta.events.register("after-call.*", refuse_strangers)
+    client.meta.events.register("after-call.*", signing.heed)
     return client
 
 
@@ -74,7 +72,10 @@ def refuse_strangers(http_response: Any, **_: object) -> None:
 
 
 class Receiver:
-    """Waits for commands, and hands each to `deliver`, in its own thread."""
+    """Waits for commands, and hands each to `deliver`, in its own thread.
+
+    Nothing ends the thread: it would end the agent, and before its time what that holds.
+    """
 
     def __init__(
         self,
@@ -98,33 +99,37 @@ class Receiver:
 
     def _run(self) -> None:
         while True:
-            asked_at_ms = monotonic_ms()
             try:
-                response = self._client.receive_message(
-                    QueueUrl=self._url,
-                    MaxNumberOfMessages=_BATCH,
-                    WaitTimeSeconds=LONG_POLL_S,
-                )
-            except _FAILURES as error:
-                self._back_off(str(error))
-                continue
-            messages = response.get("Messages", [])
-            if not messages and monotonic_ms() - asked_at_ms < _NO_POLL_S * 1000:
-                self._back_off("no message, and no wait for one: half an answer, or not of SQS")
+                deliveries = self._receive()
+            except Exception as error:  # noqa: BLE001 - see `_why`
+                self._back_off(_why(error))
                 continue
             self._failures = 0
             self._answered.clear()
-            skew_ms = skew(response, wall()) if messages else 0
-            for message in messages:
-                self._deliver(
-                    Delivery(
-                        message["Body"], message["ReceiptHandle"], wall(), monotonic_ms(), skew_ms
-                    )
-                )
-            if messages:
+            for delivery in deliveries:
+                self._deliver(delivery)
+            if deliveries:
                 # The loop's work comes first: preparing the next receive is a millisecond of
                 # Python, during which no other thread runs.
                 self._answered.wait(_COURTESY_S)
+
+    def _receive(self) -> list[Delivery]:
+        asked_at_ms = monotonic_ms()
+        response = self._client.receive_message(
+            QueueUrl=self._url, MaxNumberOfMessages=_BATCH, WaitTimeSeconds=LONG_POLL_S
+        )
+        messages = response.get("Messages", [])
+        if not messages and monotonic_ms() - asked_at_ms < _NO_POLL_S * 1000:
+            raise ResponseParserError(
+                "no message, and no wait for one: half an answer, or not of SQS"
+            )
+        if not all(isinstance(one[name], str) for one in messages for name in _NEEDED):
+            raise ResponseParserError("messages of another form than SQS's")
+        skew_ms = skew(response, wall()) if messages else 0
+        return [
+            Delivery(message["Body"], message["ReceiptHandle"], wall(), monotonic_ms(), skew_ms)
+            for message in messages
+        ]
 
     def _back_off(self, why: str) -> None:
         wait_s = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
@@ -134,7 +139,7 @@ class Receiver:
 
 
 class Sender:
-    """Sends replies and deletes taken commands, in the order given."""
+    """Sends replies and deletes taken commands, in the order given. Nothing ends its thread."""
 
     def __init__(self, client: Any, commands_url: str, replies_url: str, log: Log) -> None:
         self._client = client
@@ -171,18 +176,15 @@ class Sender:
                 self._send(work)
 
     def _send(self, reply: Reply) -> None:
-        body = encode(reply)
         for again_after_s in (*_SEND_AGAIN_AFTER_S, None):
             try:
-                answer = self._client.send_message(QueueUrl=self._replies_url, MessageBody=body)
-                if "MessageId" not in answer:
-                    raise ResponseParserError("half an answer, without a message's id")
-            except _FAILURES as error:
+                self._post(reply)
+            except Exception as error:  # noqa: BLE001 - see `_why`
                 self._log.event(
                     "send-failed",
                     reply=type(reply).__name__,
                     run_id=reply.run_id,
-                    error=str(error),
+                    error=_why(error),
                     again_in_s=again_after_s,
                 )
                 if again_after_s:
@@ -191,24 +193,45 @@ class Sender:
                 self.answered.set()
                 return
 
+    def _post(self, reply: Reply) -> None:
+        answer = self._client.send_message(QueueUrl=self._replies_url, MessageBody=encode(reply))
+        if "MessageId" not in answer:
+            raise ResponseParserError("half an answer, without a message's id")
+
     def _delete(self, receipts: list[str]) -> None:
         """Delete them; one that stays is delivered again, and does nothing then."""
         for first in range(0, len(receipts), _BATCH):
             batch = receipts[first : first + _BATCH]
             entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(batch)]
             try:
-                self._client.delete_message_batch(QueueUrl=self._commands_url, Entries=entries)
-            except _FAILURES as error:
-                self._log.event("delete-failed", error=str(error))
+                answer = self._client.delete_message_batch(
+                    QueueUrl=self._commands_url, Entries=entries
+                )
+                failed = [one["Code"] for one in answer.get("Failed", [])]
+            except Exception as error:  # noqa: BLE001 - see `_why`
+                self._log.event("delete-failed", error=_why(error))
+            else:
+                if failed:  # an answer with status 200 says so of each
+                    self._log.event("delete-failed", error=", ".join(failed))
+
+
+def _why(error: Exception) -> str:
+    """Return what a call failed of.
+
+    Any exception is a failed call, not the end of its thread: botocore raises RuntimeError for
+    credentials that its provider no longer renews, KeyError and TypeError for JSON of another form,
+    and whatever a provider of credentials raises. Each is logged, and the call made again.
+    """
+    return str(error) or type(error).__name__
 
 
 def skew(response: Any, now: datetime) -> int:
     """Return `now` less the queue's clock, in milliseconds, by the response's Date header.
 
-    The header counts whole seconds: half a second is its middle, and the measure's error.
+    The header counts whole seconds: half a second is its middle, and the measure's error. 0 where
+    it tells no time.
     """
-    header = response["ResponseMetadata"]["HTTPHeaders"].get("date")
-    if header is None:
+    second = of_date_header(response["ResponseMetadata"]["HTTPHeaders"].get("date"))
+    if second is None:
         return 0
-    queue_now = parsedate_to_datetime(header).astimezone(UTC) + timedelta(milliseconds=500)
-    return round((now - queue_now).total_seconds() * 1000)
+    return round((now - second - timedelta(milliseconds=500)).total_seconds() * 1000)

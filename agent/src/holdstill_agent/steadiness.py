@@ -15,7 +15,8 @@ def _wall_ms() -> int:
 class WallClock:
     """Watches the wall clock beside the monotonic one: NTP slews both alike, who sets it one.
 
-    It is read only when asked: set to and fro between two questions, it looks steady.
+    It is read only when asked: set to and fro between two looks, it seems steady. The loop looks
+    whenever it wakes, under systemd's watchdog at least every ten seconds.
     """
 
     def __init__(
@@ -27,6 +28,10 @@ class WallClock:
         self._monotonic_ms = monotonic_ms
         self._since_ms = monotonic_ms()
         self._ahead_ms = wall_ms() - self._since_ms
+
+    def look(self) -> None:
+        """Notice whether it was set."""
+        self.steady_ms()
 
     def steady_ms(self) -> int:
         """Return the time since it was first read, or was found to have been set.

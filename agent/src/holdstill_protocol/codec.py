@@ -1,10 +1,13 @@
 """Messages as JSON, protocol version 1: one object a message.
 
 Strict about what version 1 needs (presence, type, form), silent about fields it does not know.
+
+What is sent is ASCII: SQS refuses some characters (U+FFFE, a lone surrogate for a byte of a path
+that is no UTF-8), and JSON escapes them all.
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from holdstill_protocol.errors import (
@@ -35,6 +38,9 @@ from holdstill_protocol.messages import (
 MAX_CHARACTERS = 262_144
 """Ours are below 4 KiB but for a long GTID set; SQS carries 1 MiB, too much noise to parse."""
 
+MAX_DETAIL_CHARACTERS = 20_000
+"""Of all details of a reply together. JSON may take twelve for one, and the reader takes those."""
+
 _TYPES: dict[type[Command | Reply], str] = {
     Prepare: "prepare",
     Freeze: "freeze",
@@ -47,9 +53,9 @@ _TYPES: dict[type[Command | Reply], str] = {
 
 
 def encode(message: Command | Reply) -> str:
-    """Return the message's JSON text."""
-    body = {"v": VERSION, "type": _TYPES[type(message)], **asdict(message)}
-    return json.dumps(body, default=_iso8601, separators=(",", ":"), ensure_ascii=False)
+    """Return the message's JSON text, in ASCII; a detail that is too long is cut."""
+    body = {"v": VERSION, "type": _TYPES[type(message)], **asdict(_bounded(message))}
+    return json.dumps(body, default=_iso8601, separators=(",", ":"))
 
 
 def decode_command(text: str) -> Command:
@@ -136,6 +142,23 @@ def _position(fields: Fields | None) -> Position | None:
             for source in fields.objects_or_empty("sources")
         ),
     )
+
+
+def _bounded(message: Command | Reply) -> Command | Reply:
+    """Return the message with details that a reader takes."""
+    match message:
+        case Refused():
+            return replace(message, detail=_cut(message.detail, MAX_DETAIL_CHARACTERS))
+        case Prepared(checks=checks) if checks:
+            most = MAX_DETAIL_CHARACTERS // len(checks)
+            cut = tuple(replace(one, detail=_cut(one.detail, most)) for one in checks)
+            return replace(message, checks=cut)
+        case _:
+            return message
+
+
+def _cut(detail: str, most: int) -> str:
+    return detail if len(detail) <= most else detail[: most - 1] + "…"
 
 
 def _iso8601(value: object) -> str:

@@ -39,7 +39,7 @@ class Fields:
         value = self._body.get(name)
         if not isinstance(value, str):
             raise self._wrong(name, "a string")
-        return value
+        return _whole_characters(value)
 
     def text_or_none(self, name: str) -> str | None:
         """Return a string, or None where it is null or missing."""
@@ -87,7 +87,7 @@ class Fields:
         values = self._list(name)
         if not all(isinstance(value, str) for value in values):
             raise self._wrong(name, "a list of strings")
-        return tuple(values)
+        return tuple(map(_whole_characters, values))
 
     def objects(self, name: str) -> tuple[Self, ...]:
         """Return a list of objects."""
@@ -117,3 +117,11 @@ class Fields:
 
     def _wrong(self, name: str, form: str) -> MalformedMessageError:
         return MalformedMessageError(f"{self._within}{name} must be {form}", run_id=self.named_run)
+
+
+def _whole_characters(text: str) -> str:
+    r"""Return the text with each lone surrogate spelt out, as \udcff: no UTF-8 has them.
+
+    JSON's escapes can say them, and DynamoDB refuses a record with one.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

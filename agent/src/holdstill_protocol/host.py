@@ -123,7 +123,8 @@ def _prepare(host: Host, run: str, until_ms: int) -> Step:
             return host, [Ignored("repeated-prepare", run)]
         case phase:
             detail = f"run {_run(phase)} is under way; one run at a time"
-            return host, [Send(Refused(run, host.target, RefusalCode.BUSY, detail))]
+            # Its conductor ends without a thaw: repeated later, it must not begin for nobody.
+            return _forget(host, run), [Send(Refused(run, host.target, RefusalCode.BUSY, detail))]
 
 
 def _freeze(host: Host, run: str, event: Arrived) -> Step:

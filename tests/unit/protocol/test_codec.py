@@ -1,13 +1,21 @@
 """What is on the wire: strict about what version 1 needs, tolerant of what it does not know."""
 
 import json
+import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdstill_protocol.codec import MAX_CHARACTERS, decode_command, decode_reply, encode
+from holdstill_protocol.codec import (
+    MAX_CHARACTERS,
+    MAX_DETAIL_CHARACTERS,
+    decode_command,
+    decode_reply,
+    encode,
+)
 from holdstill_protocol.errors import (
     MalformedMessageError,
     ProtocolError,
@@ -34,6 +42,11 @@ from holdstill_protocol.messages import (
 
 RUNS = st.from_regex(r"[A-Za-z0-9._:-]{1,128}", fullmatch=True)
 TEXTS = st.text(max_size=40)
+WILD = st.lists(TEXTS | st.sampled_from("\0\x1f\ufffe\uffff\ud83d\udc0c\udcff"), max_size=5).map(
+    "".join
+)
+"""With what no UTF-8 has: os.fsdecode makes lone surrogates of a path's other bytes."""
+TAKEN_BY_SQS = re.compile("[\\t\\n\\r\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 WHOLES = st.integers(min_value=0, max_value=2**53)
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 SOURCES = st.builds(
@@ -97,6 +110,58 @@ def test_commands_survive_the_wire(command: Command) -> None:
 def test_replies_survive_the_wire(reply: Reply) -> None:
     """What is sent is what is read."""
     assert decode_reply(encode(reply)) == reply
+
+
+@given(
+    st.builds(
+        Prepared,
+        RUNS,
+        WILD,
+        volumes=st.tuples(WILD),
+        checks=st.lists(st.builds(Check, WILD, st.booleans(), WILD), max_size=2).map(tuple),
+        lock=st.sampled_from(Lock),
+        freeze=st.booleans(),
+        budget_ms=WHOLES,
+    )
+    | st.builds(Refused, RUNS, WILD, code=st.sampled_from(RefusalCode), detail=WILD)
+)
+def test_any_text_is_sent_and_can_be_kept(reply: Prepared | Refused) -> None:
+    """A mount's name may be any bytes: SQS takes the message, DynamoDB what is read of it."""
+    sent = encode(reply)
+    assert TAKEN_BY_SQS.fullmatch(sent)
+    read = decode_reply(sent)
+    json.dumps(asdict(read), ensure_ascii=False, default=str).encode("utf-8")
+    assert encode(read) == encode(decode_reply(encode(read)))
+
+
+def test_a_byte_that_is_no_text_is_spelt_out() -> None:
+    """The person who reads it can find the mount."""
+    refused = Refused("r.1", "recipes-db", RefusalCode.PREFLIGHT_FAILED, "/mnt/caf\udce9 is small")
+    read = decode_reply(encode(refused))
+    assert isinstance(read, Refused)
+    assert read.detail == r"/mnt/caf\udce9 is small"
+
+
+@pytest.mark.parametrize("character", ["x", "\udcff", "\ufffe", "\x00", "\U0001f40c"])
+def test_no_detail_makes_a_reply_too_long(character: str) -> None:
+    """A reply that its reader refuses is a backup lost: a long detail is cut, and seen to be."""
+    detail = character * MAX_CHARACTERS
+    checks = tuple(Check("mounts", False, detail) for _ in range(20))
+    for reply in (
+        Refused("r.1", "recipes-db", RefusalCode.HOOK_FAILED, detail),
+        Prepared("r.1", "recipes-db", ("vol-0a",), checks, Lock.FTWRL, True, 10_000),
+    ):
+        read = decode_reply(encode(reply))
+        assert isinstance(read, Refused | Prepared)
+        kept = read.detail if isinstance(read, Refused) else read.checks[-1].detail
+        assert kept.endswith("…")
+
+
+def test_a_usual_detail_is_whole() -> None:
+    """What is not too long is sent as it is."""
+    detail = "é" * MAX_DETAIL_CHARACTERS
+    refused = Refused("r.1", "recipes-db", RefusalCode.HOOK_FAILED, detail)
+    assert decode_reply(encode(refused)) == refused
 
 
 def test_the_wire_form_of_a_command() -> None:

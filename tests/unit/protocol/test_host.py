@@ -177,11 +177,23 @@ def test_one_run_at_a_time() -> None:
     """A second run is refused while one is under way, but not by one that only waits."""
     for host in (PREPARING, QUIESCING, QUIESCED, RELEASING):
         after, effects = step(host, arrived(Prepare, OTHER))
-        assert after == host
+        assert after.phase == host.phase
         assert refusals(effects) == [RefusalCode.BUSY]
     host, effects = step(READY, arrived(Prepare, OTHER))
     assert effects == [model.Disconnect(RUN), model.Preflight(OTHER, 5_000)]
     assert RUN in host.over
+
+
+def test_a_run_refused_as_busy_never_begins() -> None:
+    """Its conductor has ended: its `prepare`, come again, would stop replication for nobody."""
+    for busy in (PREPARING, QUIESCING, QUIESCED, RELEASING):
+        host, _ = step(busy, arrived(Prepare, OTHER))
+        for phase in (model.Idle(), model.Ready(RUN, 60_000)):
+            later = replace(host, phase=phase)
+            assert step(later, arrived(Prepare, OTHER)) == (
+                later,
+                [model.Ignored("command-of-ended-run", OTHER)],
+            )
 
 
 def test_ready_does_not_wait_for_ever() -> None:

@@ -60,8 +60,13 @@ def test_laws_of_a_run(random: Random, trouble: Trouble) -> None:
     [
         Trouble(slow=0.9, late_ms=5_000, call_ms=2_000),
         Trouble(repeat=0.9, late_ms=500, repeat_late_ms=30_000, prepare_ms=10_000, slow=0.3),
+        Trouble(repeat=0.9, repeat_late_ms=30_000, conductor_crash=0.1, slow=0.5),
     ],
-    ids=["calls that return after their thaw", "commands repeated after their expiry"],
+    ids=[
+        "calls that return after their thaw",
+        "commands repeated after their expiry",
+        "runs refused for one whose conductor died",
+    ],
 )
 def test_laws_in_hard_corners(trouble: Trouble) -> None:
     """Where a machine without its guards was seen to break a law, which chance finds rarely."""
@@ -72,6 +77,7 @@ def test_laws_in_hard_corners(trouble: Trouble) -> None:
 def assert_laws(world: World, attempts: list[conductor_model.Attempt]) -> None:
     """Assert what holds of every world."""
     assert not world.disobeyed
+    assert not world.begun_for_nobody
 
     for hold in world.holds:
         assert hold.unlocked_at is not None
