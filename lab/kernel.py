@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FITHAW = 0xC0045878
-_PATIENCE_S = 3.0
+_PATIENCE_S = 10.0  # a mount namespace made meanwhile has copied ours, and keeps them until it ends
 _PAUSE_S = 0.02
 
 

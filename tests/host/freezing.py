@@ -36,6 +36,21 @@ def filesystem(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def loop_device(image: Path, size_mb: int) -> Iterator[str]:
+    """Attach an image of our own; detach it at the end."""
+    with image.open("xb") as file:
+        file.truncate(size_mb << 20)
+    attached = subprocess.run(
+        ["losetup", "--show", "--find", image], check=True, capture_output=True, text=True
+    )
+    device = attached.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@contextmanager
 def watchdog(*points: Path) -> Iterator[None]:
     """Thaw after 20 s from a process of its own, should this one hang on what it froze."""
     unfreeze = "; ".join(f"fsfreeze --unfreeze {point}" for point in points)

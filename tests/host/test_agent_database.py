@@ -17,6 +17,7 @@ from holdstill_agent.database import Database
 from holdstill_agent.errors import CheckFailedError, LockFailedError, LockTimeoutError
 from holdstill_agent.locks import STRATEGIES, require_permitted
 from holdstill_agent.position import read_position
+from holdstill_agent.preflight.tablespaces import tablespaces_elsewhere
 from holdstill_protocol.messages import Lock
 from lab.host import DatabaseServer, MariaDb, MySql
 from tests.host.folders import server_folder
@@ -221,6 +222,16 @@ def test_position_is_where_the_log_ends(server: DatabaseServer, database: Databa
     with server.connect() as other, other.cursor() as cursor:
         cursor.execute(server.select_gtid)
         assert cursor.fetchall() == ((position.gtid,),)
+
+
+@on_both
+def test_tablespaces_are_told_to_the_agents_account(
+    server: DatabaseServer, database: Database
+) -> None:
+    """PROCESS suffices to ask; what is in the data directory is of no interest."""
+    assert Insert(server).finish()
+    assert tablespaces_elsewhere(database, str(server.datadir)) == []
+    assert database.is_same_session()
 
 
 def _may_lock(database: Database) -> None:

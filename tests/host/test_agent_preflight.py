@@ -1,11 +1,13 @@
 """The pre-flight on a real MariaDB and a real XFS: each thing that is wrong is refused by name."""
 
+import re
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,13 @@ import pytest
 
 from holdstill_agent.clock import monotonic_ms
 from holdstill_agent.config import Config, MountConfig, load
+from holdstill_agent.database import Database
+from holdstill_agent.errors import CheckFailedError
 from holdstill_agent.hold import Hold
+from holdstill_agent.mountinfo import Mounts
 from holdstill_agent.preflight import Preflight
+from holdstill_agent.preflight.place import require_this_host
+from holdstill_agent.volumes import find_volumes
 from holdstill_protocol.host_model import PreflightPassed
 from holdstill_protocol.messages import Lock, RefusalCode
 from lab.host import AgentConfig, DatabaseHost
@@ -23,7 +30,7 @@ from lab.host.disk import freeze
 from lab.host.mariadb import MariaDb
 from tests.host.conftest import VOLUME
 from tests.host.folders import server_folder
-from tests.host.freezing import RUN, filesystem, is_frozen, watchdog
+from tests.host.freezing import RUN, filesystem, is_frozen, loop_device, watchdog
 
 pytestmark = pytest.mark.root
 
@@ -271,6 +278,32 @@ def test_path_that_is_no_mount_point_is_refused(config: Config, point: Path) -> 
         assert f"{part} is no mount point, it is part of {point}: mount the" in detail
 
 
+def test_freezer_that_reads_other_mounts_is_refused(config: Config, tmp_path: Path) -> None:
+    """A mount that was taken out of agent.toml since the agent's start would not be frozen."""
+    with filesystem(tmp_path / "other") as other:
+        both = (*config.mounts, MountConfig(str(other), ("vol-0fedcba9876543210",)))
+        detail = _refusal(replace(config, mounts=both), "freezer")
+    assert f"{other} (7:" in detail
+    assert "restart the agent" in detail
+
+
+def test_log_of_a_filesystem_is_a_volume_too(tmp_path: Path) -> None:
+    """What XFS has on another device is of the same set: a copy without it cannot be mounted."""
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    with loop_device(tmp_path / "image", 320) as device, loop_device(tmp_path / "log", 80) as log:
+        subprocess.run(["mkfs.xfs", "-q", "-l", f"logdev={log}", device], check=True)
+        subprocess.run(["mount", "-o", f"logdev={log}", device, mount], check=True)
+        try:
+            told = f"is on 2 disks ({Path(device).name}: tells none, {Path(log).name}: tells none)"
+            with pytest.raises(CheckFailedError, match=re.escape(told)):
+                find_volumes((MountConfig(str(mount), (VOLUME,)),), Mounts.now())
+            both = (VOLUME, "vol-0fedcba9876543210")
+            assert find_volumes((MountConfig(str(mount), both),), Mounts.now()) == both
+        finally:
+            subprocess.run(["umount", mount], check=True)
+
+
 def test_mount_that_hides_the_servers_is_refused(config: Config, point: Path) -> None:
     """Mounted over, the path shows another filesystem than the one the server writes to."""
     subprocess.run(["mount", "-t", "tmpfs", "over", str(point)], check=True)
@@ -353,3 +386,72 @@ def test_without_freeze_the_servers_files_still_count(config: Config, point: Pat
     assert f"{point} is xfs on /dev/loop" in found["mounts"]
     assert "database's files" in found
     assert not {"freezer", "quiet", "not frozen", "general log", "own files"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("engine", "check", "told"),
+    [("InnoDB", "database's files", "tablespace: "), ("MyISAM", "freezer", "stray.MYD is ")],
+)
+def test_table_on_another_filesystem_is_named(
+    quiet_host: DatabaseHost, config: Config, engine: str, check: str, told: str
+) -> None:
+    """DATA DIRECTORY: InnoDB itself tells where it is, and a symbolic link where MyISAM's is."""
+    big = quiet_host.places.run_dir / f"big-{engine}"
+    big.mkdir()
+    big.chmod(0o777)
+    with quiet_host.server.connect() as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS strays")
+        cursor.execute(
+            f"CREATE TABLE strays.stray (id INT PRIMARY KEY) ENGINE={engine} DATA DIRECTORY='{big}'"
+        )
+        try:
+            detail = _refusal(config, check)
+        finally:
+            cursor.execute("DROP TABLE strays.stray")
+    assert told in detail
+    assert str(big) in detail
+    assert _look(config).code is None
+
+
+def test_schema_on_a_mount_of_its_own_is_named(config: Config, point: Path) -> None:
+    """Mounted into the data directory, it is no part of the snapshot; without tables no matter."""
+    nested = point / "nested"
+    nested.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", nested], check=True)
+    try:
+        assert _look(config).code is None
+        (nested / "m.MYD").touch()
+        detail = _refusal(config, "freezer")
+    finally:
+        subprocess.run(["umount", nested], check=True)
+        nested.rmdir()
+    assert f"{nested} is a mount of its own, on none of [[mounts]]" in detail
+
+
+def test_server_by_tcp_must_be_this_hosts(
+    config: Config, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a loopback address a server with this host's name passes, a tunnel to another not."""
+    folder = server_folder(tmp_path_factory, "tcp")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--skip-networking=0", "--bind-address=127.0.0.1", f"--port={port}"]
+    server = MariaDb(folder / "data", folder / "binlogs", folder / "run", options=options)
+    server.install()
+    option_file = folder / "agent.cnf"
+    try:
+        server.start()
+        server.create_agent_account(option_file)
+        by_socket = option_file.read_text()
+        with server.connect() as admin, admin.cursor() as cursor:  # it resolves no names
+            cursor.execute("RENAME USER holdstill@localhost TO holdstill@'127.0.0.1'")
+        line = f"socket = {server.socket}"
+        option_file.write_text(by_socket.replace(line, f"host = 127.0.0.1\nport = {port}"))
+        with closing(Database.connect(str(option_file), 1)) as database:
+            assert database.addresses() == ("127.0.0.1", "127.0.0.1")
+            require_this_host(database)
+        monkeypatch.setattr(socket, "gethostname", lambda: "replica")
+        detail = _look(replace(config, option_file=str(option_file), freeze=False)).failures()
+    finally:
+        server.stop()
+    assert "database: the server behind 127.0.0.1 calls its host" in detail

@@ -19,6 +19,7 @@ from tests.host.freezing import (
     Writer,
     filesystem,
     is_frozen,
+    loop_device,
     watchdog,
 )
 
@@ -87,7 +88,7 @@ def line(config: Path, connect: Callable[[Path], Line]) -> Line:
 
 def test_freeze_holds_until_thaw(line: Line, point: Path) -> None:
     """The filesystem is frozen from `frozen` to `thawed`, and nothing else is said."""
-    assert line.greeting == "ready 1000"
+    assert line.greeting == f"ready 1000 {_device(point)}"
     assert line.ask("sync").startswith("synced ")
     assert line.ask(f"freeze {RUN}").startswith("frozen ")
     assert is_frozen(point)
@@ -255,7 +256,7 @@ def test_next_freezer_recovers_first(
     line.ask(f"freeze {RUN}")
     _kill_both(line)
     following = connect(config)
-    assert following.greeting == "ready 1000"
+    assert following.greeting.startswith("ready 1000 ")
     assert not is_frozen(point)
     following.close()
 
@@ -377,7 +378,7 @@ def test_odd_mount_points_disturb_nobody(
     os.mkdir(odd)  # noqa: PTH102 - bytes are no Path
     subprocess.run(["mount", "-t", "tmpfs", "none", odd], check=True)
     try:
-        assert connect(config).greeting == "ready 1000"
+        assert connect(config).greeting.startswith("ready 1000 ")
         assert Mounts.now().holding(str(config)).point != os.fsdecode(odd)
     finally:
         subprocess.run(["umount", odd], check=True)
@@ -385,7 +386,7 @@ def test_odd_mount_points_disturb_nobody(
 
 def test_one_freezer_at_a_time(connect: Callable[[Path], Line], line: Line, config: Path) -> None:
     """A second freezer with the same run_dir is refused while the first lives."""
-    assert line.greeting == "ready 1000"
+    assert line.greeting.startswith("ready 1000 ")
     assert connect(config).greeting.startswith("refused busy ")
 
 
@@ -442,6 +443,66 @@ def test_configuration_of_strangers_is_refused(
     else:
         os.chown(config, 65534, 65534)
     assert connect(config).greeting.startswith("refused unsafe-config ")
+
+
+def test_image_on_another_mount_is_refused(
+    connect: Callable[[Path], Line],
+    points: tuple[Path, Path],
+    point: Path,
+    configure: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """Its FIFREEZE would wait for the other's thaw, for ever if that is its own process's."""
+    image, inner = point / "image", tmp_path / "inner"
+    inner.mkdir()
+    with image.open("xb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, inner], check=True)
+    try:
+        for other, answer in (
+            (points[0], f"refused unfit-mount {inner} lies in {image}, which is on {points[0]}: "),
+            (points[1], "ready "),
+        ):
+            line = connect(configure(inner, other))
+            line.close()
+            assert line.greeting.startswith(answer), line.greeting
+    finally:
+        subprocess.run(["umount", inner], check=True)
+        image.unlink()
+
+
+def test_journal_elsewhere_is_refused(
+    connect: Callable[[Path], Line], configure: Callable[..., Path], point: Path, tmp_path: Path
+) -> None:
+    """A snapshot of an ext4 without the device of its journal is no copy of it."""
+    mount = tmp_path / "ext4"
+    mount.mkdir()
+    with (
+        loop_device(tmp_path / "journal", 64) as journal,
+        loop_device(tmp_path / "image", 64) as device,
+    ):
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "journal_dev", journal], check=True)
+        for options, answer in (
+            (["-J", f"device={journal}"], f"refused unfit-mount {mount} has its journal on"),
+            ([], "ready "),
+            (["-O", "^has_journal"], "ready "),
+        ):
+            made = ["mkfs.ext4", "-q", "-F", "-b", "1024", *options, device]
+            subprocess.run(made, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run(["mount", device, mount], check=True)
+            try:
+                line = connect(configure(mount))
+                line.close()
+            finally:
+                subprocess.run(["umount", mount], check=True)
+            assert line.greeting.startswith(answer), (options, line.greeting)
+    assert not is_frozen(point)
+
+
+def _device(point: Path) -> str:
+    number = point.stat().st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 def _recover(config: Path) -> int:

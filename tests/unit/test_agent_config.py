@@ -1,6 +1,8 @@
 """agent.toml: every fault at once, each with its key and what to write instead."""
 
 import copy
+import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from holdstill_agent.config import Config, HookConfig, load, parse
 from holdstill_agent.errors import ConfigError
+from holdstill_freezer.errors import BadConfigError
 from holdstill_freezer.settings import read_settings
 from holdstill_protocol.messages import Lock
 
@@ -57,6 +60,12 @@ def test_freezer_reads_the_same_file() -> None:
         (None, "mounts", "/var/lib/mysql", "mounts: must be an array of tables"),
         (None, "mysql", "yes", "mysql: must be a table"),
         ("mysql", "lock", "global", 'mysql.lock: must be one of "ftwrl", "backup-stage"'),
+        ("mysql", "lock", ["ftwrl"], 'mysql.lock: must be one of "ftwrl", "backup-stage"'),
+        ("mysql", "lock", {"is": "ftwrl"}, 'mysql.lock: must be one of "ftwrl"'),
+        ("mysql", "lock", True, 'mysql.lock: must be one of "ftwrl"'),
+        ("mysql", "lock_wait_timeout_s", 1.5, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
+        ("mysql", "lock_wait_timeout_s", True, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
+        ("mysql", "kill_queries_older_than_s", 0.5, "mysql.kill_queries_older_than_s: must be 0"),
         ("mysql", "lock_wait_timeout_s", 0, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
         ("mysql", "lock_wait_timeout_s", 6, "mysql.lock_wait_timeout_s: must be 1 to 5 seconds"),
         ("mysql", "pasword", "x", "mysql.pasword: unknown key"),
@@ -105,6 +114,51 @@ def test_fault_of_a_mount_names_its_index(
     with pytest.raises(ConfigError) as caught:
         parsed(example)
     assert [one for one in caught.value.faults if one.startswith(fault)], caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("path", "passes"),
+    [
+        ("/srv/db", True),
+        ("/srv/d b", True),
+        ("/srv/料理", True),
+        ("/", True),
+        ("/srv/a\tb", False),
+        ("/srv/a\u3000b", False),
+        ("/srv/a\nb", False),
+        ("/srv/a\x7fb", False),
+        ("//srv/db", False),
+        ("//", False),
+        ("/srv//db", False),
+        ("/srv/db/", False),
+        ("/srv/../db", False),
+        ("srv/db", False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("key", ["mounts", "run_dir"])
+def test_both_readers_take_the_same_paths(
+    example: dict[str, Any], tmp_path: Path, path: str, key: str, passes: bool
+) -> None:
+    """What the agent's check lets through the freezer serves, and says the same of the rest."""
+    run_dir, mount = ("/run/holdstill", path) if key == "mounts" else (path, "/srv/db")
+    example["mounts"], example["freeze"]["run_dir"] = [{"path": mount}], run_dir
+    file = tmp_path / "agent.toml"
+    file.write_text(
+        f"[[mounts]]\npath = {json.dumps(mount)}\n[freeze]\nrun_dir = {json.dumps(run_dir)}\n"
+    )
+    file.chmod(0o600)
+    if passes:
+        assert parsed(example).mounts[0].path == read_settings(file).mounts[0] == mount
+        assert parsed(example).run_dir == read_settings(file).run_dir == run_dir
+        return
+    with pytest.raises(ConfigError) as by_agent:
+        parsed(example)
+    with pytest.raises(BadConfigError) as by_freezer:
+        read_settings(file)
+    assert len(by_agent.value.faults) == 1
+    if "plainly" in str(by_freezer.value):
+        assert str(by_freezer.value).partition("plainly: ")[2] in by_agent.value.faults[0]
 
 
 def test_all_faults_come_at_once(example: dict[str, Any]) -> None:
@@ -170,4 +224,42 @@ def test_unreadable_file_is_a_fault(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(ConfigError, match=r"agent\.toml"):
+        load(path)
+
+
+def _with_hook(folder: Path) -> Path:
+    """Write the example with a hook."""
+    path = folder / "agent.toml"
+    path.write_text(EXAMPLE.read_text().replace("before_lock = []", 'before_lock = ["/bin/true"]'))
+    return path
+
+
+def test_file_that_others_can_write_is_refused(tmp_path: Path) -> None:
+    """Its hooks run as the agent: whoever can write the file could be the agent, root maybe."""
+    path = _with_hook(tmp_path)
+    for mode in (0o664, 0o646):
+        path.chmod(mode)
+        with pytest.raises(ConfigError, match=r"is writable by others.*chmod go-w it"):
+            load(path)
+    path.chmod(0o644)
+    assert load(path)
+
+
+@pytest.mark.parametrize("owner", [0, os.geteuid(), 12345])
+def test_file_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int
+) -> None:
+    """Root's and the agent's own are believed, nobody else's."""
+    path = _with_hook(tmp_path)
+    path.chmod(0o644)
+    real = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        return os.stat_result([*real(descriptor)[:4], owner, *real(descriptor)[5:10]])
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    if owner in (0, os.geteuid()):
+        assert load(path)
+        return
+    with pytest.raises(ConfigError, match=r"belongs to user 12345.*chown it to root"):
         load(path)

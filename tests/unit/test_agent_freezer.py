@@ -97,6 +97,19 @@ def test_freezer_that_accepts_nobody_is_unavailable(
 
 
 @pytest.mark.parametrize(
+    ("said", "devices"), [("ready 1500", ()), ("ready 1500 259:3 0:45", ("259:3", "0:45"))]
+)
+def test_greeting_says_what_would_be_frozen(
+    line: tuple[Freezer, socket.socket], said: str, devices: tuple[str, ...]
+) -> None:
+    """For how long at most, and which filesystems in which order; a stand-in has none."""
+    freezer, theirs = line
+    theirs.sendall(f"{said}\n".encode())
+    assert freezer._greet() is None
+    assert (freezer.budget_ms, freezer.devices) == (1500, devices)
+
+
+@pytest.mark.parametrize(
     ("answer", "error"),
     [
         (b"failed already-frozen /data was frozen by somebody else\n", AlreadyFrozenError),

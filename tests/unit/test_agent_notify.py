@@ -11,11 +11,13 @@ from queue import SimpleQueue
 
 import pytest
 
+from holdstill_agent import loop
 from holdstill_agent.clock import monotonic_ms, wall
 from holdstill_agent.log import Log
 from holdstill_agent.loop import Loop
 from holdstill_agent.notify import NOBODY, Supervisor
 from holdstill_agent.queues import Delivery
+from holdstill_agent.steadiness import WallClock
 from holdstill_protocol.codec import encode
 from holdstill_protocol.host_model import Host, Shutdown
 from holdstill_protocol.messages import Command, Freeze, Lock, Prepare, Reply
@@ -166,6 +168,19 @@ def test_patient_preflight_is_heard(watched: Watched) -> None:
     watched.command(Prepare)
     assert watched.heard(5)
     assert watched.replies.empty()
+
+
+def test_idle_loop_notices_a_clock_that_is_set_to_and_fro(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MySQL's ages go by it: what began in between would look an hour older than it is."""
+    ahead_ms = [0]
+    clock = WallClock(lambda: monotonic_ms() + ahead_ms[0])
+    monkeypatch.setattr(loop, "WALL_CLOCK", clock)
+    ahead_ms[0] = -3_600_000
+    assert watched.heard(2)
+    ahead_ms[0], back_at_ms = 0, monotonic_ms()
+    assert clock.steady_ms() <= monotonic_ms() - back_at_ms
 
 
 def test_hung_loop_is_not_heard(watched: Watched) -> None:

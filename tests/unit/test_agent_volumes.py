@@ -111,3 +111,31 @@ def test_path_below_a_mount_belongs_to_it() -> None:
 def test_freeze_holds_a_whole_filesystem(frozen: str, path: str, held: bool) -> None:
     """What a freeze would hold decides where state and logs must not be."""
     assert Mounts(MOUNTINFO).freeze_holds(frozen, path) is held
+
+
+@pytest.mark.parametrize(
+    ("journals", "refused"),
+    [
+        (("nvme1n1-8",), False),  # its own
+        (("nvme1n1-8", "nvme2n1"), False),  # its own, and somebody else's is elsewhere
+        (("nvme2n1",), True),
+        (("nvme1n1p1-8", "nvme2n1"), True),  # a name that only begins alike
+        (("nvme0n1-8",), False),  # it has none
+        ((), False),  # ProcSubset=pid
+    ],
+)
+def test_journal_elsewhere_is_refused_where_it_is_seen(
+    sysfs: Path, tmp_path: Path, journals: tuple[str, ...], refused: bool
+) -> None:
+    """Nobody says where an ext4's other journal is: its volume would be missing."""
+    for name in ("nvme1n1", "nvme2n1"):
+        (tmp_path / "class/block" / name).mkdir(parents=True)
+    for name in journals:
+        (tmp_path / "proc/fs/jbd2" / name).mkdir(parents=True)
+    mounted = Mounts("1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 259:3 / /data rw - ext4 /dev/nvme1n1 rw")
+    mount = (MountConfig("/data"),)
+    if not refused:
+        assert find_volumes(mount, mounted, sysfs, procfs=tmp_path / "proc") == (NVME1,)
+        return
+    with pytest.raises(CheckFailedError, match="/data has its journal on another device"):
+        find_volumes(mount, mounted, sysfs, procfs=tmp_path / "proc")

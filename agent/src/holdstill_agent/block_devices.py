@@ -1,7 +1,9 @@
 """From a filesystem down to the disks that it is on, by sysfs; and by lsblk, which asks udev too.
 
 A filesystem may be on a partition, or on a virtual device (LVM, md, dm-crypt, dm-multipath), whose
-`slaves` lead down; btrfs may be on several devices by itself.
+`slaves` lead down; btrfs may be on several devices by itself, xfs have its log or its realtime data
+on another one, ext4 its journal. Devices are looked for by name in sysfs, not in /dev: there is
+none of them in the sandbox (PrivateDevices).
 """
 
 import json
@@ -12,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdstill_agent.errors import CheckFailedError
 from holdstill_agent.mountinfo import Mount
 
 SYSFS = Path("/sys")
+PROCFS = Path("/proc")
 
 _LSBLK = ("lsblk", "--json", "--output", "KNAME,MAJ:MIN,SERIAL,MODEL")
 _LSBLK_WITHIN_S = 5.0
+# xfs(5): what else a filesystem is on, by the path that mount(8) was told.
+_FURTHER = {"logdev": "log", "rtdev": "realtime data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +36,70 @@ class Disk:
 
 
 def devices_of(mount: Mount, sysfs: Path = SYSFS) -> tuple[Path, ...]:
-    """Return the folders in sysfs of a filesystem's devices; none for tmpfs, NFS, ZFS and such."""
+    """Return the folders in sysfs of a filesystem's devices; none for tmpfs, NFS, ZFS and such.
+
+    CheckFailedError where xfs has its log or its realtime data on one that is not found.
+    """
     known = sysfs / "dev/block" / mount.device
     if known.exists():
-        return (known.resolve(),)
+        return (known.resolve(), *_further(mount, sysfs))
     # A btrfs has a number of its own; its members are known by their names.
     name = Path(os.path.realpath(mount.source)).name
     for members in sorted(sysfs.glob("fs/btrfs/*/devices")):
         if name and (members / name).exists():
             return tuple(sorted(member.resolve() for member in members.iterdir()))
     return ()
+
+
+def _further(mount: Mount, sysfs: Path) -> Iterator[Path]:
+    """Yield the folders in sysfs of the devices that the superblock's options name."""
+    if mount.kind != "xfs":
+        return
+    for option in mount.options:
+        key, _, path = option.partition("=")
+        if key not in _FURTHER:
+            continue
+        device = _named(path, sysfs)
+        if device is None:
+            raise CheckFailedError(
+                f"{mount.point} has its {_FURTHER[key]} on {path}, a name that leads to no device"
+                f" from here: mount it with {key}= and the kernel's own name of that device, as"
+                " /dev/nvme2n1, or its name in /dev/mapper"
+            )
+        yield device
+
+
+def _named(path: str, sysfs: Path) -> Path | None:
+    """Return the folder in sysfs of the device with that path in /dev, None if there is none."""
+    name = os.path.realpath(path).removeprefix("/dev/")  # of a link, if there is a /dev to follow
+    if name.startswith("/"):
+        return None
+    if (known := sysfs / "class/block" / name.replace("/", "!")).exists():
+        return known.resolve()
+    for told in sorted(sysfs.glob("class/block/*/dm/name")):
+        if _read(told) == _mapped(name):
+            return told.parents[1].resolve()
+    return None
+
+
+def _mapped(name: str) -> str | None:
+    """Return the device mapper's own name for one in /dev: mapper/NAME, or LVM's GROUP/VOLUME."""
+    folder, slash, last = name.rpartition("/")
+    if not slash or folder == "mapper":
+        return last if slash else None
+    return f"{folder.replace('-', '--')}-{last.replace('-', '--')}"
+
+
+def has_journal_elsewhere(mount: Mount, sysfs: Path = SYSFS, procfs: Path = PROCFS) -> bool:
+    """Return whether an ext4's journal is seen to be on another device, as the freezer sees it.
+
+    With ProcSubset=pid, as in the agent's unit, there is nothing to be seen.
+    """
+    names = [journal.name for journal in procfs.glob("fs/jbd2/*")]
+    own = (sysfs / "dev/block" / mount.device).resolve().name
+    if mount.kind not in ("ext3", "ext4") or any(name.startswith(f"{own}-") for name in names):
+        return False
+    return any((sysfs / "class/block" / name).exists() for name in names)
 
 
 def disks_by_sysfs(device: Path) -> tuple[Disk, ...]:

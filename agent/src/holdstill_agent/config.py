@@ -1,6 +1,7 @@
 """agent.toml: read once, checked whole. The freezer reads the same file for itself."""
 
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,12 +71,26 @@ class Config:
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check the file; ConfigError has every fault."""
     try:
-        document = tomllib.loads(path.read_text())
+        with path.open("rb") as file:
+            unsafe = _unsafe(os.fstat(file.fileno()))
+            document = tomllib.loads(file.read().decode())
     except OSError as error:
         raise ConfigError(str(path), (f"cannot be read: {error.strerror}",)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), (f"is not TOML: {error}",)) from error
-    return parse(document, path, environ)
+    config = parse(document, path, environ)
+    if unsafe and (config.before_lock or config.after_unlock):  # the freezer refuses it anyway
+        raise ConfigError(str(path), (unsafe,))
+    return config
+
+
+def _unsafe(status: os.stat_result) -> str:
+    """Return why others could tell this process which hooks to run; the freezer's rule as well."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"belongs to user {status.st_uid}, who could have hooks run: chown it to root"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "is writable by others, who could have hooks run: chmod go-w it"
+    return ""
 
 
 def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -> Config:
@@ -98,14 +113,14 @@ def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -
         ),
         lock=lock,
         # All writers stall meanwhile, and the conductor waits for 15 s in all.
-        lock_wait_timeout_s=int(mysql.seconds("lock_wait_timeout_s", 1, 5, 2)),
+        lock_wait_timeout_s=mysql.whole_seconds("lock_wait_timeout_s", 1, 5, 2),
         # 0 is never, as absent.
-        kill_queries_older_than_s=int(mysql.seconds("kill_queries_older_than_s", 0, _DAY_S, 0))
+        kill_queries_older_than_s=mysql.whole_seconds("kill_queries_older_than_s", 0, _DAY_S, 0)
         or None,
         pause_replication=mysql.flag("pause_replication", default=False),
         freeze=freeze.flag("enabled", default=True),
         budget_ms=int(freeze.seconds("budget_s", 0.1, 60, 10) * 1000),
-        run_dir=freeze.text("run_dir", _ABSOLUTE, absolute, "/run/holdstill"),
+        run_dir=_plain_path(freeze, "run_dir", "/run/holdstill"),
         state_dir=top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill"),
         freezer_socket=freeze.text("socket", _ABSOLUTE, absolute) if freeze.has("socket") else None,
         max_clock_skew_ms=int(limits.seconds("max_clock_skew_s", 1, 60, 2) * 1000),
@@ -140,12 +155,21 @@ def _hook(hooks: TomlTable, name: str) -> HookConfig | None:
     return HookConfig(argv, timeout_ms)
 
 
+def _plain_path(table: TomlTable, key: str, default: str | None = None) -> str:
+    """Return a path that the freezer reads too; its own check has the same rule."""
+    path = table.text(key, _ABSOLUTE, "an absolute path", default)
+    plain = "/" + os.path.normpath(path).lstrip("/")  # normpath leaves two slashes at its start
+    if not path.isprintable():
+        table.fault(key, f"must be of printable characters; it is {path!r}")
+    elif path and path != plain:
+        table.fault(key, f"write it plainly: {plain}")
+    return path
+
+
 def _mounts(top: TomlTable) -> tuple[MountConfig, ...]:
     mounts: list[MountConfig] = []
     for table in top.tables("mounts"):
-        path = table.text("path", _ABSOLUTE, "an absolute path")
-        if path and path != os.path.normpath(path):
-            table.fault("path", f"write it plainly: {os.path.normpath(path)}")
+        path = _plain_path(table, "path")
         if path in {mount.path for mount in mounts}:
             table.fault("path", f"{path} is named twice")
         volumes = table.texts("volumes", _VOLUME, "volume ids, as vol-0123456789abcdef0")

@@ -42,7 +42,10 @@ class ThawReport:
 
 
 class Freezer:
-    """A freezer that is ready. Not one second freeze: the line is for one run."""
+    """A freezer that is ready. Not one second freeze: the line is for one run.
+
+    `devices`: "major:minor" of each filesystem that it freezes, in the order of [[mounts]].
+    """
 
     def __init__(self, line: socket.socket, process: subprocess.Popen[bytes] | None) -> None:
         self._line = line
@@ -50,6 +53,7 @@ class Freezer:
         self._unread = b""
         self._thawed_by_ms: int | None = None  # by its guard; None while nothing can be frozen
         self.budget_ms = 0
+        self.devices: tuple[str, ...] = ()
 
     @classmethod
     def start(cls, config: Config) -> Self:
@@ -68,8 +72,8 @@ class Freezer:
         except FreezerUnavailableError as error:
             return f"it ended at once: {error}"
         match greeting:
-            case ["ready", budget_ms]:
-                self.budget_ms = int(budget_ms)
+            case ["ready", budget_ms, *devices]:
+                self.budget_ms, self.devices = int(budget_ms), tuple(devices)
                 return None
             case ["refused", code, *detail]:
                 return f"refused ({code}): {' '.join(detail)}"

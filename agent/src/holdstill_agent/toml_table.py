@@ -55,6 +55,16 @@ class TomlTable:
             return default
         return float(value)
 
+    def whole_seconds(self, key: str, least: int, most: int, default: int) -> int:
+        """Return a whole number of seconds: of 1.5 MySQL would silently be told 1."""
+        value = self._value(key, default)
+        if type(value) is not int or not least <= value <= most:
+            self.fault(
+                key, f"must be {least} to {most} seconds, without a fraction; it is {value!r}"
+            )
+            return default
+        return value
+
     def flag(self, key: str, default: bool) -> bool:
         """Return true or false."""
         value = self._value(key, default)
@@ -66,7 +76,7 @@ class TomlTable:
     def choice(self, key: str, among: type[_Choice], default: _Choice) -> _Choice:
         """Return the member of `among` that the text names."""
         value = self._value(key, default.value)
-        if value not in set(among):
+        if not isinstance(value, str) or value not in set(among):
             named = ", ".join(f'"{member}"' for member in among)
             self.fault(key, f"must be one of {named}; it is {value!r}")
             return default

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from holdstill_agent.block_devices import (
+    PROCFS,
     SYSFS,
     Disk,
     ask_lsblk,
     devices_of,
     disks_by_lsblk,
     disks_by_sysfs,
+    has_journal_elsewhere,
 )
 from holdstill_agent.config import MountConfig
 from holdstill_agent.errors import CheckFailedError
@@ -31,12 +33,13 @@ def find_volumes(
     mounted: Mounts,
     sysfs: Path = SYSFS,
     lsblk: Callable[[], str] = ask_lsblk,
+    procfs: Path = PROCFS,
 ) -> tuple[str, ...]:
     """Return the volumes of all mounts, each once; CheckFailedError where one is not known."""
     found: dict[str, None] = {}
     for mount in mounts:
         if mounted.at(mount.path) or not mount.volumes:
-            disks = _disks(mount, mounted, sysfs, lsblk)
+            disks = _disks(mount, mounted, sysfs, lsblk, procfs)
             found.update(dict.fromkeys(_volumes(mount, disks)))
         else:  # no mount point, which only a freezer's stand-in accepts: nothing to look at
             found.update(dict.fromkeys(mount.volumes))
@@ -44,7 +47,7 @@ def find_volumes(
 
 
 def _disks(
-    mount: MountConfig, mounted: Mounts, sysfs: Path, lsblk: Callable[[], str]
+    mount: MountConfig, mounted: Mounts, sysfs: Path, lsblk: Callable[[], str], procfs: Path
 ) -> tuple[Disk, ...]:
     filesystem = mounted.holding(mount.path)
     devices = devices_of(filesystem, sysfs)
@@ -55,6 +58,12 @@ def _disks(
         raise CheckFailedError(
             f"{mount.path} is {filesystem.kind} on {filesystem.source or 'nothing'}, no disk of"
             " this host: EBS has no snapshot of that; name a filesystem on EBS volumes"
+        )
+    if has_journal_elsewhere(filesystem, sysfs, procfs):
+        raise CheckFailedError(
+            f"{mount.path} has its journal on another device, which nothing here names: its volume"
+            " would be missing; move the journal into the filesystem (tune2fs -O ^has_journal,"
+            " then -j, while it is not mounted)"
         )
     disks = _each_once(disks_by_sysfs(device) for device in devices)
     if mount.volumes or all(disk.serial for disk in disks):

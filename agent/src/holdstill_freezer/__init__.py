@@ -9,6 +9,8 @@ when its deadline passes, when a signal comes, and when the line ends for whatev
 `peer`     who may talk to it at all
 `marker`   whose freeze it is, written before it, so that only ours is ever thawed
 `mounts`   which filesystems may be frozen at all
+`links`    tables that only seem to be on them
+`sysfs`    what else a filesystem is on
 `settings` what the freezer reads of agent.toml
 `kernel`   the calls themselves
 """

@@ -20,6 +20,7 @@ from pathlib import Path
 from holdstill_freezer import kernel
 from holdstill_freezer.errors import BusyError, FreezerError
 from holdstill_freezer.guard import Shared, fork_guard
+from holdstill_freezer.links import require_tables_on_mounts
 from holdstill_freezer.marker import Marker
 from holdstill_freezer.mounts import open_mounts
 from holdstill_freezer.peer import require_permitted
@@ -66,6 +67,8 @@ def _serve(config: Path, line: socket.socket) -> int:
         marker.recover()  # before RcuExpedited looks whether it is on
         rcu = kernel.RcuExpedited(wanted=settings.rcu_expedited)
         mounts = open_mounts(settings.mounts, settings.run_dir)
+        if not require_tables_on_mounts(mounts):
+            _log("links", "too many files to look for links that lead off the mounts among all")
     except FreezerError as error:
         return _refuse(line, error.code, error)
     except OSError as error:

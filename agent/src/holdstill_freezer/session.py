@@ -1,13 +1,16 @@
 """The line protocol, and when to thaw. One ASCII line a message, one freeze a connection.
 
-Asked: `sync`, `freeze RUN`, `thaw`. Said: `ready BUDGET_MS`, `synced US`, `frozen US`,
-`failed CODE DETAIL`, `thawed REASON INTACT HELD_MS`; the last one unasked too, at the deadline, on
-a signal, and by the guard: of a freezer that hangs (`deadline`) or is dead (`lost`). Either says
-that nothing is frozen any more; not so `failed thaw-failed`: the guard goes on trying then.
+Asked: `sync`, `freeze RUN`, `thaw`. Said: `ready BUDGET_MS MAJOR:MINOR …`, `synced US`,
+`frozen US`, `failed CODE DETAIL`, `thawed REASON INTACT HELD_MS`; the last one unasked too, at the
+deadline, on a signal, and by the guard: of a freezer that hangs (`deadline`) or is dead (`lost`).
+Either says that nothing is frozen any more; not so `failed thaw-failed`: the guard goes on trying
+then. `ready` names the filesystems' devices in the order of [[mounts]]: whoever has read another
+agent.toml, or sees other mounts, notices it before anything is held.
 
 Between freeze and thaw nothing is opened, imported or logged: it could wait for the freeze.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -47,7 +50,8 @@ class Session:
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(signalled, select.POLLIN)
-        self._say(f"ready {self._budget_ns // 1_000_000}")
+        devices = " ".join(mount.device for mount in self._mounts)
+        self._say(f"ready {self._budget_ns // 1_000_000} {devices}")
         while True:
             ready = [descriptor for descriptor, _ in poller.poll(self._timeout_ms())]
             if self._frozen and time.monotonic_ns() >= self._deadline_ns:
@@ -117,9 +121,7 @@ class Session:
         if failure is None and self._frozen_at_ns >= self._deadline_ns:
             failure = "freeze-failed the freeze took longer than its budget"
         if failure:
-            self._outcome = f"failed {failure}"
-            self._give_back()
-            self._say(self._outcome)
+            self._give_back(failure)
             return
         self._guard.frozen()  # first: should this process hang, it knows that no more is frozen
         self._say(f"frozen {(self._frozen_at_ns - began_ns) // 1000}")
@@ -132,44 +134,67 @@ class Session:
             for index, mount in enumerate(self._mounts):
                 if time.monotonic_ns() >= self._deadline_ns:
                     return "freeze-failed no time was left for the next mount"
-                self._marker.begin(index)
-                self._guard.begin()
-                kernel.freeze(mount.descriptor)
-                self._frozen.append(mount)
-        except OSError as error:
-            self._guard.refused()
-            self._marker.refused(index)
-            if error.errno == errno.EBUSY:  # somebody else's freeze: not ours to thaw
-                return f"already-frozen {mount.path} was frozen by somebody else"
-            return f"freeze-failed {mount.path}: {error.strerror}"
+                if failure := self._freeze_one(index, mount):
+                    return failure
         finally:
             self._rcu.off()
+        return None
+
+    def _freeze_one(self, index: int, mount: Mount) -> str | None:
+        """Freeze one; what was told of its beginning is taken back if it fails, and no more."""
+        begun = False
+        try:
+            self._marker.begin(index)
+            self._guard.begin()
+            begun = True
+            kernel.freeze(mount.descriptor)
+        except OSError as error:
+            if begun:
+                self._guard.refused()
+            with contextlib.suppress(OSError):  # it is emptied as soon as the others are thawed
+                self._marker.refused(index)
+            if begun and error.errno == errno.EBUSY:  # somebody else's: not ours to thaw
+                return f"already-frozen {mount.path} was frozen by somebody else"
+            what = mount.path if begun else "the guard or the marker"
+            return f"freeze-failed {what}: {error.strerror}"
+        self._frozen.append(mount)
         return None
 
     def _thaw(self, reason: str) -> None:
         """Thaw, if anything is held, and say how it went; then tell guard and marker."""
         if not self._frozen:
             return
-        intact = True
-        stuck = ""
+        intact, stuck = self._thaw_all()
+        held_ms = (time.monotonic_ns() - self._frozen_at_ns) // 1_000_000
+        self._outcome = stuck or f"thawed {reason} {int(intact)} {held_ms}"
+        self._say(self._outcome)
+        if not stuck:
+            self._nothing_is_held()
+
+    def _give_back(self, failure: str) -> None:
+        """Thaw what was frozen before a freeze failed, and say why it did."""
+        _, stuck = self._thaw_all()
+        if stuck:
+            self._guard.frozen()  # and no more than that will be
+            self._marker.rcu_is_back()
+        else:
+            self._nothing_is_held()
+        self._outcome = stuck or f"failed {failure}"
+        self._say(self._outcome)
+
+    def _thaw_all(self) -> tuple[bool, str]:
+        """Thaw; return whether all were frozen until now, and what to say of one that may be so."""
+        intact, stuck = True, ""
         while self._frozen:
             mount = self._frozen.pop()
             try:
                 intact = kernel.thaw(mount.descriptor) and intact
             except OSError as error:
-                stuck = f"{mount.path}: {error.strerror}"
-        held_ms = (time.monotonic_ns() - self._frozen_at_ns) // 1_000_000
-        self._outcome = f"thawed {reason} {int(intact)} {held_ms}"
-        if stuck:
-            self._outcome = f"failed thaw-failed {stuck}"
-        self._say(self._outcome)
-        if not stuck:  # else the guard stays armed, and tries again
-            self._guard.disarm()
-            self._marker.clear()
+                stuck = f"failed thaw-failed {mount.path}: {error.strerror}"
+        return intact, stuck
 
-    def _give_back(self) -> None:
-        while self._frozen:
-            kernel.thaw(self._frozen.pop().descriptor)
+    def _nothing_is_held(self) -> None:
+        """Tell guard and marker. Not of one that is stuck: the guard stays armed, and tries on."""
         self._guard.disarm()
         self._marker.clear()
 

@@ -67,8 +67,12 @@ def _mounts(value: Any) -> tuple[str, ...]:
 
 
 def _path(value: Any, key: str) -> str:
+    """Return it if it is absolute, printable and plain: the rule of the agent's own check."""
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise BadConfigError(f"{key} must be an absolute path")
+        raise BadConfigError(f"{key} must be an absolute path of printable characters")
+    plain = "/" + os.path.normpath(value).lstrip("/")  # normpath leaves two slashes at its start
+    if value != plain:
+        raise BadConfigError(f"{key} must be written plainly: {plain}")
     return value
 
 

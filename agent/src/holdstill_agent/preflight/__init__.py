@@ -2,6 +2,7 @@
 
 `mounts`     each path is a mount point, and what is seen there
 `own`        the agent's own files are elsewhere, and have room
+`place`      the database's server is on this host
 `server`     what the database allows, where it writes, how long it keeps a session
 `stillness`  nobody else has frozen the filesystem
 """
@@ -18,8 +19,9 @@ from holdstill_agent.guard import post_lookout
 from holdstill_agent.hooks import Hooks
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.mountinfo import Mounts
-from holdstill_agent.preflight.mounts import require_mounts
+from holdstill_agent.preflight.mounts import require_mounts, require_same_mounts
 from holdstill_agent.preflight.own import require_own_files_elsewhere, require_room
+from holdstill_agent.preflight.place import require_this_host
 from holdstill_agent.preflight.server import (
     require_files_on_mounts,
     require_lasting_session,
@@ -56,6 +58,7 @@ class Preflight:
         self._pause = pause
         self._run_id = run_id
         self._hooks = Hooks(config, Unfinished(config.state_dir))
+        self._mounted = Mounts.now()  # once: the volumes are those of what the freezer freezes
         self.checks: list[Check] = []
         self.volumes: tuple[str, ...] = ()
         self.freezer: Freezer | None = None
@@ -65,7 +68,7 @@ class Preflight:
 
     def run(self) -> None:
         """Make all checks; `code` is None if all passed."""
-        config, mounted = self._config, Mounts.now()
+        config, mounted = self._config, self._mounted
         self._check("mounts", partial(require_mounts, config, mounted))
         self._check("volumes", self._volumes)
         self._check("state", partial(require_room, config))
@@ -122,22 +125,30 @@ class Preflight:
         if self.database and self.database.is_open:
             self._check(name, partial(probe, self.database))
 
-    def _volumes(self) -> str:
-        self.volumes = find_volumes(self._config.mounts, Mounts.now())
+    def _volumes(self) -> str | None:
+        if self.code:  # of a mount that is not seen they would be those of another filesystem
+            return None
+        self.volumes = find_volumes(self._config.mounts, self._mounted)
         return ", ".join(self.volumes)
 
     def _freezer(self) -> str:
         self.freezer = Freezer.start(self._config)
-        if self.freezer.budget_ms != self._config.budget_ms:
-            raise CheckFailedError(
-                f"it allows {self.freezer.budget_ms / 1000:g} s, agent.toml now says"
-                f" {self._config.budget_ms / 1000:g} s: restart the agent"
-            )
+        self._require_same_settings(self.freezer)
         return f"ready, freezes for at most {self.freezer.budget_ms / 1000:g} s"
+
+    def _require_same_settings(self, freezer: Freezer) -> None:
+        """Raise CheckFailedError of a freezer that has read another agent.toml than this agent."""
+        if freezer.budget_ms != self._config.budget_ms:
+            raise CheckFailedError(
+                f"agent.toml now says that it may freeze for {freezer.budget_ms / 1000:g} s, this"
+                f" agent has read {self._config.budget_ms / 1000:g} s: restart the agent"
+            )
+        require_same_mounts(self._config, self._mounted, freezer.devices)
 
     def _database(self) -> str:
         config = self._config
         self.database = Database.connect(config.option_file, config.lock_wait_timeout_s)
+        require_this_host(self.database)
         return f"connected to {self.database.version}"
 
     def _files(self, database: Database) -> str:
@@ -202,7 +213,8 @@ class Preflight:
                 return "something was written just now"
         if self._run_id is None:
             return f"not tried: nothing was written just now to {', '.join(unproven)}"
-        self.freezer, found = rehearse(self.freezer, self._config, self._run_id)
+        self.freezer, found = rehearse(self.freezer, self._config, self._run_id, self._pause)
+        self._require_same_settings(self.freezer)  # it has read agent.toml anew
         return found
 
     def _is_wanted(self) -> bool:

@@ -5,7 +5,7 @@ Each is asked by SHOW or SELECT alone, on the session that will lock.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from holdstill_agent.config import Config
 from holdstill_agent.database import Database
@@ -13,6 +13,7 @@ from holdstill_agent.errors import CheckFailedError, LockFailedError
 from holdstill_agent.locks import require_permitted
 from holdstill_agent.mountinfo import Mounts
 from holdstill_agent.position import read_position
+from holdstill_agent.preflight.tablespaces import tablespaces_elsewhere
 from holdstill_protocol.host import READY_FOR_MS
 
 # SHOW leaves out what a server does not know, where SELECT @@name would fail.
@@ -27,6 +28,7 @@ _WHERE_IT_WRITES = f"SHOW GLOBAL VARIABLES WHERE Variable_name IN {(*_DIRECTORIE
 _LOG_VARIABLES = ("general_log", "log_output", "general_log_file", "datadir")
 _GENERAL_LOG = f"SHOW GLOBAL VARIABLES WHERE Variable_name IN {_LOG_VARIABLES}"
 
+_NAMED = 20  # variables are fewer; a schema can have thousands of DATA DIRECTORY
 _DENIED = (1044, 1142, 1227)  # of a database, of a table, of a global privilege
 _SIZE = re.compile(r":\d+[KMG]?(:.*)?$", re.IGNORECASE)  # ibdata1:12M:autoextend:max:1G
 
@@ -82,12 +84,23 @@ def require_files_on_mounts(config: Config, database: Database, mounted: Mounts)
         for variable, path in _places(variables, datadir)
         if not _is_held(config, path, mounted)
     ]
+    elsewhere += [
+        f"tablespace: {path}"
+        for path in tablespaces_elsewhere(database, datadir)
+        if not _is_held(config, path, mounted)
+    ]
     if elsewhere:
         raise CheckFailedError(
-            f"{', '.join(elsewhere)} is on none of [[mounts]], and the snapshot would be half a"
+            f"{_some(elsewhere)} is on none of [[mounts]], and the snapshot would be half a"
             " database: add its mount, or move it onto one of them"
         )
-    return f"{datadir} and the logs are on the mounts"
+    return f"{datadir}, the tablespaces and the logs are on the mounts"
+
+
+def _some(found: Sequence[str]) -> str:
+    """Name as many as a person reads."""
+    left = len(found) - _NAMED
+    return ", ".join(found[:_NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _places(variables: Mapping[str, str], datadir: str) -> list[tuple[str, str]]:

@@ -10,8 +10,9 @@ nobody, and where nothing is dirty it is short.
 from pathlib import Path
 
 from holdstill_agent.block_devices import SYSFS, devices_of
-from holdstill_agent.clock import monotonic_ms
+from holdstill_agent.clock import Pause, monotonic_ms
 from holdstill_agent.config import Config
+from holdstill_agent.errors import FreezeFailedError
 from holdstill_agent.freezer import Freezer
 from holdstill_agent.mountinfo import Mounts
 
@@ -28,16 +29,23 @@ def still(before: dict[str, int | None], after: dict[str, int | None]) -> tuple[
     return tuple(path for path, count in after.items() if count is None or count == before[path])
 
 
-def rehearse(freezer: Freezer, config: Config, run_id: str) -> tuple[Freezer, str]:
+def rehearse(freezer: Freezer, config: Config, run_id: str, pause: Pause) -> tuple[Freezer, str]:
     """Freeze and thaw; return a fresh freezer, as each freezes once, and what was found.
 
-    AlreadyFrozenError if somebody else holds a freeze. Marker, guard and deadline are those of
-    every freeze; there is no lock.
+    AlreadyFrozenError if somebody else holds a freeze, FreezeFailedError unless this one held until
+    it was told to thaw. Marker, guard and deadline are those of every freeze; there is no lock.
     """
     took_us = freezer.freeze(run_id, monotonic_ms() + config.budget_ms)
-    freezer.thaw(monotonic_ms() + config.budget_ms)
+    report = freezer.thaw(monotonic_ms() + config.budget_ms)
+    if report is None or report.reason != "commanded":  # whoever ends its line waits for the thaw
+        told = f"{report.reason}, after {report.held_ms} ms" if report else "it says nothing of it"
+        raise FreezeFailedError(f"a freeze was tried, and not thawed when told: {told}")
+    if not report.intact:
+        raise FreezeFailedError(
+            "a freeze was tried, and somebody else thawed it: find out who (fsfreeze, xfs_freeze)"
+        )
     freezer.close()
-    freezer.reap()
+    freezer.reap(pause)
     return Freezer.start(config), f"nothing was written, so a freeze was tried: {took_us} us"
 
 
