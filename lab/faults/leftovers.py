@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from lab import kernel
 from lab.faults.family import state
+from lab.faults.world import BUDGET_S
 from lab.host.server import AGENT
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ def leftovers(world: World, before: Held, *, dead_conductor: bool = False) -> tu
     """Return what is left two seconds after a trial has ended, as sentences; none is right.
 
     A prepared host waits for a minute for the freeze of a `dead_conductor`: it holds nothing, but
-    freezer and sessions are there.
+    freezer and sessions are there. Where that freeze is still under way, it lasts for the budget.
     """
-    return tuple(_stays(lambda: _look(world, before, waits=dead_conductor)))
+    patience_s = _PATIENCE_S + (BUDGET_S if dead_conductor else 0)
+    return tuple(_stays(lambda: _look(world, before, waits=dead_conductor), patience_s))
 
 
-def _stays(look: Callable[[], list[str]]) -> list[str]:
-    give_up_at = time.monotonic() + _PATIENCE_S
+def _stays(look: Callable[[], list[str]], patience_s: float) -> list[str]:
+    give_up_at = time.monotonic() + patience_s
     while (found := look()) and time.monotonic() < give_up_at:
         time.sleep(_POLL_S)
     return found

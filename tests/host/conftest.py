@@ -12,6 +12,7 @@ from botocore.config import Config as ClientConfig
 from lab import backing, emulator, kernel
 from lab.ec2.disks import ImageDisks
 from lab.host import DatabaseHost
+from tests.host.freezing import filesystem, watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +90,18 @@ def sqs(region: Emulator, quiet_host: DatabaseHost) -> tuple[Any, dict[str, str]
     with quiet_host.server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("CREATE DATABASE IF NOT EXISTS test_held")
     return client, environ
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """Return two filesystems of a module's own."""
+    folder = tmp_path_factory.mktemp("points")
+    with filesystem(folder / "one") as one, filesystem(folder / "two") as two:
+        yield one, two
+
+
+@pytest.fixture
+def point(points: tuple[Path, Path]) -> Iterator[Path]:
+    """Return the first filesystem, never frozen for longer than 20 s."""
+    with watchdog(*points):
+        yield points[0]

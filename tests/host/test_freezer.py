@@ -17,31 +17,14 @@ from tests.host.freezing import (
     RUN,
     Line,
     Writer,
-    filesystem,
     is_frozen,
     loop_device,
-    watchdog,
 )
 
 pytestmark = pytest.mark.root
 
 BUDGET_S = 1.0
 RCU_EXPEDITED = Path("/sys/kernel/rcu_expedited")
-
-
-@pytest.fixture(scope="module")
-def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """Return two filesystems."""
-    folder = tmp_path_factory.mktemp("freezer")
-    with filesystem(folder / "one") as one, filesystem(folder / "two") as two:
-        yield one, two
-
-
-@pytest.fixture
-def point(points: tuple[Path, Path]) -> Iterator[Path]:
-    """Return the first filesystem, never frozen for longer than 20 s."""
-    with watchdog(*points):
-        yield points[0]
 
 
 @pytest.fixture

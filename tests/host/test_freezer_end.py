@@ -25,27 +25,12 @@ from holdstill_freezer.guard import GRACE_MS
 from holdstill_protocol.host_model import QuiesceHeld
 from holdstill_protocol.messages import Lock
 from lab.host import disk
-from tests.host.freezing import FREEZER, RUN, Line, filesystem, is_frozen, watchdog
+from tests.host.freezing import FREEZER, RUN, Line, is_frozen
 
 pytestmark = pytest.mark.root
 
 BUDGET_MS = 400
 EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
-
-
-@pytest.fixture(scope="module")
-def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """Return two filesystems."""
-    folder = tmp_path_factory.mktemp("freezer-end")
-    with filesystem(folder / "one") as one, filesystem(folder / "two") as two:
-        yield one, two
-
-
-@pytest.fixture
-def point(points: tuple[Path, Path]) -> Iterator[Path]:
-    """Return the first filesystem, never frozen for longer than 20 s."""
-    with watchdog(*points):
-        yield points[0]
 
 
 @pytest.fixture

@@ -278,6 +278,7 @@ def test_old_query_is_killed_where_that_is_configured(
     noted: list[tuple[str, Any]] = []
     hold = Hold(config, Connected, lambda name, **fields: noted.append((name, fields)))
     with rival(server, *_on_orders(LONG_UPDATE)) as session_id:
+        time.sleep(0.1)  # a younger statement is expected to end by itself
         began = time.monotonic()
         hold.preflight(RUN, monotonic_ms() + 5000, lambda _: True)
         held = hold.quiesce(RUN, monotonic_ms() + 15_000)
