@@ -162,7 +162,12 @@ def parser() -> argparse.ArgumentParser:
         if run is faults:
             command.add_argument("--list", action="store_true", help="print every fault's law")
             command.add_argument(
-                "--only", nargs="+", default=[], metavar="NAME", help="those whose names contain it"
+                "--only",
+                action="extend",
+                nargs="+",
+                default=[],
+                metavar="NAME",
+                help="those whose names contain it",
             )
             command.add_argument(
                 "--at-length", action="store_true", help="the killing ones 100 times, not 10"
