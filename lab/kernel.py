@@ -91,4 +91,4 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 def _lines(path: Path) -> Iterator[str]:
     with contextlib.suppress(FileNotFoundError):  # not Linux
-        yield from path.read_text().splitlines()
+        yield from os.fsdecode(path.read_bytes()).splitlines()  # a path need not be UTF-8
