@@ -413,9 +413,9 @@ def test_table_on_another_filesystem_is_named(
     assert _look(config).code is None
 
 
-def test_schema_on_a_mount_of_its_own_is_named(config: Config, point: Path) -> None:
+def test_schema_on_a_mount_of_its_own_is_named(quiet_host: DatabaseHost, config: Config) -> None:
     """Mounted into the data directory, it is no part of the snapshot; without tables no matter."""
-    nested = point / "nested"
+    nested = quiet_host.places.datadir / "nested"
     nested.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "none", nested], check=True)
     try:

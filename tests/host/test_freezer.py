@@ -389,7 +389,7 @@ def test_unfit_mounts_are_refused(
     try:
         named = {"part of it": part, "a bind mount": bound, "missing": tmp_path / "missing"}
         line = connect(configure(named.get(path, Path(path))))
-        assert line.greeting.startswith("refused unfit-mount "), line.greeting
+        assert line.greeting.startswith("refused recovered unfit-mount "), line.greeting
         assert line.process.wait(5) == 1
     finally:
         subprocess.run(["umount", bound], check=True)
@@ -404,7 +404,9 @@ def test_root_filesystem_is_refused(
     """A frozen root stops the host, whatever else lies elsewhere."""
     assert not is_frozen(point)
     line = connect(configure(Path("/"), run_dir=points[1] / "run"))
-    assert line.greeting.startswith("refused unfit-mount / is on the root filesystem, whose freeze")
+    assert line.greeting.startswith(
+        "refused recovered unfit-mount / is on the root filesystem, whose freeze"
+    )
     assert "freeze.enabled = false" in line.greeting
 
 
@@ -413,7 +415,7 @@ def test_own_files_on_the_mount_are_refused(
 ) -> None:
     """A freezer whose marker were on the frozen filesystem could hang on it."""
     line = connect(configure(point, run_dir=point / "run"))
-    assert line.greeting.startswith("refused unfit-mount ")
+    assert line.greeting.startswith("refused recovered unfit-mount ")
 
 
 @pytest.mark.parametrize("unsafe", ["mode", "owner"])
@@ -444,7 +446,10 @@ def test_image_on_another_mount_is_refused(
     subprocess.run(["mount", "-o", "loop", image, inner], check=True)
     try:
         for other, answer in (
-            (points[0], f"refused unfit-mount {inner} lies in {image}, which is on {points[0]}: "),
+            (
+                points[0],
+                f"refused recovered unfit-mount {inner} lies in {image}, which is on {points[0]}: ",
+            ),
             (points[1], "ready "),
         ):
             line = connect(configure(inner, other))
@@ -467,7 +472,10 @@ def test_journal_elsewhere_is_refused(
     ):
         subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "journal_dev", journal], check=True)
         for options, answer in (
-            (["-J", f"device={journal}"], f"refused unfit-mount {mount} has its journal on"),
+            (
+                ["-J", f"device={journal}"],
+                f"refused recovered unfit-mount {mount} has its journal on",
+            ),
             ([], "ready "),
             (["-O", "^has_journal"], "ready "),
         ):

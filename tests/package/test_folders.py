@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdstill_install.account import AGENT
+from holdstill_install.account import AGENT, ROOT
 from holdstill_install.errors import RefusedError
 from holdstill_install.folders import Directory
 from holdstill_install.layout import Layout
@@ -100,12 +100,25 @@ def test_link_is_not_given_what_it_leads_to(layout: Layout) -> None:
     step = given(layout, "/var/lib/holdstill")
     step.path.parent.mkdir(parents=True)
     step.path.symlink_to(layout.at("/etc"))
-    with pytest.raises(RefusedError, match="is a link or a file"):
+    with pytest.raises(RefusedError, match=r"is a link .* name where it is in agent\.toml"):
         step.pending()
     before = layout.at("/etc").stat()
     with pytest.raises(OSError, match="Not a directory"):
         step.do()
     assert layout.at("/etc").stat() == before
+
+
+def test_folder_of_the_configuration_is_not_named_in_it(layout: Layout) -> None:
+    """Where /etc/holdstill is a link, or /etc others', the advice is not to write agent.toml."""
+    step = Directory(layout, layout.configuration, ROOT, 0o755)
+    step.path.symlink_to(layout.at("/srv"))
+    with pytest.raises(RefusedError, match="put the folder itself there; then") as link:
+        step.pending()
+    step.path.unlink()
+    layout.at("/etc").chmod(0o777)
+    with pytest.raises(RefusedError, match=r"give \S+/etc to root alone") as open_way:
+        step.pending()
+    assert "agent.toml" not in f"{link.value} {open_way.value}"
 
 
 def test_folder_is_not_made_where_the_agent_leads(layout: Layout) -> None:

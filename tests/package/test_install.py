@@ -147,7 +147,7 @@ def test_install_cut_short_leaves_the_old_one(host: Host, newer: Path) -> None:
     unpacked = layout.releases / folder_name(package)  # the longest step: see the next test
     subprocess.run(("cp", "-a", host.at("/opt/holdstill").resolve(), unpacked), check=True)
     plan = steps.install(layout, package)
-    assert len(plan) == 3
+    assert len(plan) == 4
     for one in plan:
         one.step.do()
         assert host.works(), one.words
@@ -159,8 +159,9 @@ def test_killed_upgrade_is_completed_by_the_next(host: Host, newer: Path) -> Non
 
     It takes the old one's place alone; configuration stays, and an edited unit is saved.
     """
-    for name in ("agent.toml", "mysql.cnf"):
-        host.at(f"/etc/holdstill/{name}").write_text("mine")
+    mine = {path: path.read_text() + "# mine\n" for path in host.at("/etc/holdstill").iterdir()}
+    for path, text in mine.items():
+        path.write_text(text)
     units = host.at("/etc/systemd/system")
     (units / "holdstill-agent.service").write_text("edited")
     argv = (fit_python(), newer, "install", "--root", host.root)
@@ -181,8 +182,7 @@ def test_killed_upgrade_is_completed_by_the_next(host: Host, newer: Path) -> Non
         host.at("/opt/holdstill").readlink().name
     ]
     assert "9.9.9-0123456789ab" in host.at("/opt/holdstill").readlink().name
-    for name in ("agent.toml", "mysql.cnf"):
-        assert host.at(f"/etc/holdstill/{name}").read_text() == "mine"
+    assert {path: path.read_text() for path in mine} == mine
     assert (units / "holdstill-agent.service.saved").read_text() == "edited"
     assert (units / "holdstill-agent.service").read_text().endswith("# later\n")
     assert not (units / "holdstill-freezer.socket.saved").exists()

@@ -51,6 +51,30 @@ def test_version_that_does_not_run_is_not_switched_to(
     assert len(list(host.at("/opt").iterdir())) == 2
 
 
+def test_version_that_finds_a_fault_in_the_configuration_is_not_switched_to(
+    host: Host, newer: Path
+) -> None:
+    """An agent that ends of its agent.toml stays down: the one in use runs on, units and all."""
+    config = host.at("/etc/holdstill/agent.toml")
+    right = config.read_text().replace("region =", "# of the unit's environment: region =")
+    current = host.at("/opt/holdstill").readlink()
+    for text, mode, fault in (
+        (f"colour = 1\n{right}", 0o644, "agent.toml: colour: unknown key"),
+        (right, 0o666, "agent.toml is writable by others"),  # the freezer's alone: no hook
+    ):
+        config.write_text(text)
+        config.chmod(mode)
+        refused = host.run(newer, "install")
+        assert refused.returncode == 1
+        assert fault in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert host.at("/opt/holdstill").readlink() == current
+        assert "# later" not in host.at("/etc/systemd/system/holdstill-agent.service").read_text()
+    config.chmod(0o644)
+    assert "read /etc/holdstill/agent.toml by holdstill-9.9.9" in "\n".join(host.install(newer))
+    assert host.install(newer) == ["nothing to do"]
+
+
 @pytest.mark.parametrize(
     ("command", "run_dir"), [("install", "/run/holdstill"), ("uninstall", "/run/elsewhere")]
 )

@@ -99,13 +99,24 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return told
 
 
+@pytest.fixture
+def running(tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """Return a host of which systemd has the units; nothing else of an uninstall is looked at."""
+    monkeypatch.setattr(systemd, "runs", lambda _layout: True)
+    layout = Layout(new_host(tmp_path / "root").root)
+    for folder in (layout.units, layout.state, layout.run_dir):
+        folder.mkdir(parents=True)
+    for name in Package.open(package).units():
+        (layout.units / name).touch()
+    return layout
+
+
 @pytest.mark.parametrize("purge", [False, True])
 def test_run_begun_before_the_stop_is_not_forgotten(
-    host: Host, package: Path, systemctl: Path, monkeypatch: pytest.MonkeyPatch, *, purge: bool
+    running: Layout, package: Path, systemctl: Path, *, purge: bool
 ) -> None:
     """The agent is asked again once it is stopped; then nothing is removed, and it runs again."""
-    monkeypatch.setattr(systemd, "runs", lambda _layout: True)
-    layout = Layout(host.root)
+    layout = running
     refusals.refuse_to_forget(layout)
     plan = steps.uninstall(layout, Package.open(package), purge=purge)
     assert isinstance(plan[0].step, Stopped), "nothing is removed before it"
@@ -120,13 +131,11 @@ def test_run_begun_before_the_stop_is_not_forgotten(
 
 
 def test_freeze_begun_before_the_stop_is_not_forgotten(
-    host: Host, package: Path, systemctl: Path, monkeypatch: pytest.MonkeyPatch
+    running: Layout, package: Path, systemctl: Path
 ) -> None:
     """A marker that the stop left keeps the freezer that can thaw it."""
-    monkeypatch.setattr(systemd, "runs", lambda _layout: True)
-    layout = Layout(host.root)
+    layout = running
     plan = steps.uninstall(layout, Package.open(package), purge=False)
-    layout.run_dir.mkdir(parents=True)
     (layout.run_dir / "freeze").write_text("rcu 0\n")
     with pytest.raises(RefusedError, match="--recover"):
         plan[0].step.do()

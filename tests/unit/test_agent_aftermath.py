@@ -34,6 +34,7 @@ class Rig:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
         self.refusals = 0
+        self.refused_recovered = False
         self.recoveries = 0
         self.now_ms = monotonic_ms()
         self.noted: list[str] = []
@@ -47,7 +48,7 @@ class Rig:
         self.recoveries += 1
         if self.refusals:
             self.refusals -= 1
-            raise FreezerUnavailableError("refused (unfit-mount)")
+            raise FreezerUnavailableError("refused (unfit-mount)", recovered=self.refused_recovered)
 
     def undo(self, *, at_once: bool = False) -> bool:
         """Return whether the hook, which is due, has run."""
@@ -107,6 +108,16 @@ def test_hook_waits_for_the_recovery(rig: Rig, *, crashed: bool) -> None:
     assert rig.noted == ["freezer-unavailable"] * 2
 
 
+def test_refusal_after_the_recovery_keeps_no_hook(rig: Rig) -> None:
+    """A freezer that will not freeze again, but has thawed what was frozen, is asked once."""
+    rig.refusals, rig.refused_recovered = 12, True
+    assert rig.aftermath.recover()
+    assert rig.undo()
+    assert rig.aftermath.again_at_ms is None
+    assert rig.recoveries == 1
+    assert rig.noted == ["freezer-unavailable"]
+
+
 def test_lasting_failure_is_tried_ever_less(rig: Rig) -> None:
     """A host on which no freezer serves is not kept busy with starting one."""
     rig.refusals = 12
@@ -137,3 +148,28 @@ def test_without_freezing_nothing_is_recovered(
     assert rig.aftermath.recover()
     assert rig.undo()
     assert rig.recoveries == 0
+    assert rig.undo()
+    assert rig.recoveries == 0
+
+
+def test_replication_that_cannot_start_is_tried_at_its_time(
+    monkeypatch: pytest.MonkeyPatch, rig: Rig
+) -> None:
+    """A server that hangs is not asked with every turn of the loop, which its asking delays."""
+    tries: list[int] = []
+
+    def resume(_: object) -> bool:
+        tries.append(rig.now_ms)
+        return False
+
+    monkeypatch.setattr(Aftermath, "_resume", resume)
+    began_ms = rig.now_ms
+    for _ in range(3):
+        rig.undo()
+        assert rig.aftermath.again_at_ms == began_ms + 5000
+    assert len(tries) == 1
+    rig.undo(at_once=True)
+    assert len(tries) == 2
+    rig.now_ms += 5000
+    rig.undo()
+    assert len(tries) == 3

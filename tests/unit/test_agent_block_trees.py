@@ -37,7 +37,9 @@ def _grow(root: Path, sysfs: dict[str, str], *, without: str = "") -> Path:
 
 def _find(tree: dict[str, Any], sysfs: Path, lsblk: str) -> tuple[str, ...]:
     mount = MountConfig("/var/lib/mysql", tuple(tree["configured"]))
-    return find_volumes((mount,), Mounts("\n".join(tree["mountinfo"])), sysfs, lambda: lsblk)
+    mounted = Mounts("\n".join(tree["mountinfo"]))
+    udev = _grow(sysfs / "udev", tree.get("udev", {}))
+    return find_volumes((mount,), mounted, sysfs, lambda: lsblk, udev=udev)
 
 
 def _holds(tree: dict[str, Any], sysfs: Path, lsblk: str) -> None:

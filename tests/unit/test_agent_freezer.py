@@ -233,3 +233,25 @@ def test_freezer_that_never_froze_is_not_waited_for(
     freezer.close()
     assert freezer.reap()
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("greeting", "recovered"),
+    [
+        ("refused recovered unfit-mount / is the root", True),
+        ("refused busy another freezer lives", False),
+        ("refused unfit-mount of an older release", False),
+        ("refused anything", False),
+        ("recovered", False),
+    ],
+)
+def test_only_the_word_says_that_nothing_is_frozen(
+    monkeypatch: pytest.MonkeyPatch, greeting: str, *, recovered: bool
+) -> None:
+    """A refusal by itself tells nothing of what a dead freezer left, whatever its code."""
+    ours, theirs = socket.socketpair()
+    monkeypatch.setattr(freezer_module, "_spawn", lambda _: (ours, None))
+    theirs.sendall(greeting.encode() + b"\n")
+    with pytest.raises(FreezerUnavailableError) as caught, theirs:
+        Freezer.start(replace(load(EXAMPLE), freezer_socket=None))
+    assert caught.value.recovered == recovered

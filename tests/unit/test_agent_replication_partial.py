@@ -194,3 +194,29 @@ def test_record_has_room_for_all_names(tmp_path: Path) -> None:
     unfinished.begin("r.1", Undo.START_REPLICATION, json.dumps(names))
     (deed,) = unfinished.pending()
     assert json.loads(deed.note) == names
+
+
+def test_channels_that_hang_cost_no_more_than_their_time_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, replica: Replica
+) -> None:
+    """The watchdog hears nothing meanwhile; those that were not reached come first next time."""
+    now_ms, tried = [0], []
+
+    def hang(_: Replication, name: str) -> None:
+        now_ms[0] += 2000
+        tried.append(name)
+        raise LockFailedError("no answer")
+
+    replica.runs = {f"channel-{n}": False for n in range(6)}
+    monkeypatch.setattr("holdstill_agent.replication.monotonic_ms", lambda: now_ms[0])
+    monkeypatch.setattr(Replication, "_start_one", hang)
+    config = replace(load(EXAMPLE), state_dir=str(tmp_path))
+    Unfinished(config.state_dir).begin(
+        "run-1", Undo.START_REPLICATION, json.dumps(list(replica.runs))
+    )
+    for _ in range(2):
+        started = Replication(config).resume()
+        assert started is not None
+        assert started.failure
+    assert now_ms[0] == 12_000
+    assert tried == list(replica.runs)

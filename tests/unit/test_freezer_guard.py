@@ -24,6 +24,8 @@ class Rig:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refuses = 0
+        self.hangs = threading.Event()
+        self.hangs.set()
         self.asked: list[int] = []
         monkeypatch.setattr(kernel, "thaw", self._thaw)
         monkeypatch.setattr(guard_module, "GRACE_MS", 50)
@@ -37,14 +39,16 @@ class Rig:
         self.client, self._line = socket.socketpair()
         self.client.settimeout(5)
         self._reader, self._pipe = os.pipe()
-        self.thread = threading.Thread(target=self._watch)
+        self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
 
     def _watch(self) -> None:
-        guard_module._watch(self._reader, self._line, self.shared)
+        died = guard_module._start_ending(self._line, os.dup(self._reader))
+        guard_module._watch(self._reader, self._line, self.shared, died)
 
     def _thaw(self, descriptor: int) -> bool:
         self.asked.append(descriptor)
+        self.hangs.wait(5)
         if self.refuses:
             self.refuses -= 1
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -105,6 +109,40 @@ def test_thaw_that_fails_delays_no_unlock(rig: Rig, tmp_path: Path) -> None:
     rig.thread.join(5)
     assert not rig.thread.is_alive()
     assert (tmp_path / "run" / "freeze").read_text() == ""
+
+
+def test_thaw_that_hangs_delays_no_unlock(rig: Rig, tmp_path: Path) -> None:
+    """The line ends while the FITHAW waits for its device; nothing is called thawed before."""
+    rig.hangs.clear()
+    rig.tell(ARMED + BEGUN + FROZEN)
+    rig.die()
+    assert rig.hear() == ""
+    assert rig.thread.is_alive()
+    assert (tmp_path / "run" / "freeze").read_text() != ""
+    rig.hangs.set()
+    rig.thread.join(5)
+    assert (tmp_path / "run" / "freeze").read_text() == ""
+
+
+def test_what_the_freezer_thawed_is_never_touched_again(rig: Rig) -> None:
+    """A freeze that somebody else began there since is not ours; it is no reason to be silent."""
+    rig.tell(ARMED + BEGUN + BEGUN + FROZEN + bytes([128 + 1]))
+    assert rig.hear().startswith("thawed deadline 0 ")
+    assert rig.asked == [0]
+    rig.die()
+    rig.thread.join(5)
+
+
+def test_freezer_that_hangs_after_its_last_thaw_is_spoken_for_once(rig: Rig) -> None:
+    """Its client hears that nothing is frozen, though the guard has nothing to thaw."""
+    rig.tell(ARMED + BEGUN + FROZEN + bytes([128]))
+    assert rig.hear().startswith("thawed deadline 0 ")
+    rig.client.settimeout(0.15)  # three more of the guard's looks
+    with pytest.raises(TimeoutError):
+        rig.hear()
+    assert rig.asked == []
+    rig.die()
+    rig.thread.join(5)
 
 
 def test_freezer_that_froze_nothing_is_not_spoken_for(rig: Rig) -> None:

@@ -47,7 +47,12 @@ def test_thaw_that_fails_is_not_told_as_one(
     os.close(heard)
     assert asked == [1, 0], "one that fails keeps no other frozen"
     assert tidings.endswith(b"D") != stuck
-    assert bool((tmp_path / "run" / "freeze").read_text()) == stuck
+    watched = _Watched(shared)
+    for tiding in tidings:
+        watched.hear(tiding)
+    left = ["/mnt/b"] if stuck else []
+    assert [mount.path for mount in watched.left] == left, "the other is not ours any more"
+    assert [path for _, _, path in _begun((tmp_path / "run" / "freeze").read_bytes())] == left
 
 
 def test_guard_knows_of_the_freeze_before_the_client(

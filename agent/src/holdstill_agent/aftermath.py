@@ -35,6 +35,7 @@ class Aftermath:
         self._ended: list[Freezer] = []
         self._unthawed = False
         self._recover_at_ms = self._recover_again_ms = 0
+        self._resume_at_ms = 0
         self.again_at_ms: int | None = None
         self.untold: dict[str, Check] = {}
 
@@ -73,9 +74,10 @@ class Aftermath:
             self._thaw()
             pause(0)
         self.again_at_ms = self._recover_at_ms if self._unthawed else None
-        if not self._resume():
-            resume_at_ms = monotonic_ms() + _AGAIN_MS
-            self.again_at_ms = min(self.again_at_ms or resume_at_ms, resume_at_ms)
+        if at_once or monotonic_ms() >= self._resume_at_ms:
+            self._resume_at_ms = 0 if self._resume() else monotonic_ms() + _AGAIN_MS
+        if self._resume_at_ms:
+            self.again_at_ms = min(self.again_at_ms or self._resume_at_ms, self._resume_at_ms)
         if self._unthawed:
             return
         if report := self._hooks.after_unlock(pause):
@@ -90,6 +92,9 @@ class Aftermath:
             recover(self._config)
         except FreezerUnavailableError as error:
             self._note("freezer-unavailable", error=str(error))
+            if error.recovered:  # what it refuses is the next freeze
+                self.freezer_is_ready()
+                return
             longer_ms = max(_AGAIN_MS, 2 * self._recover_again_ms)
             self._recover_again_ms = min(longer_ms, _RECOVER_AGAIN_MS)
             self._recover_at_ms = monotonic_ms() + self._recover_again_ms

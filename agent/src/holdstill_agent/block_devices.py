@@ -2,8 +2,8 @@
 
 A filesystem may be on a partition, or on a virtual device (LVM, md, dm-crypt, dm-multipath), whose
 `slaves` lead down; btrfs may be on several devices by itself, xfs have its log or its realtime data
-on another one, ext4 its journal. Devices are looked for by name in sysfs, not in /dev: there is
-none of them in the sandbox (PrivateDevices).
+on another one, ext4 its journal. Devices are looked for by name in sysfs, and by their links in
+what udev wrote down, not in /dev: there is none of them in the sandbox (PrivateDevices).
 """
 
 import json
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdstill_agent.errors import CheckFailedError
 from holdstill_agent.mountinfo import Mount
 
 SYSFS = Path("/sys")
 PROCFS = Path("/proc")
+UDEV = Path("/run/udev/data")
 
 _LSBLK = ("lsblk", "--json", "--output", "KNAME,MAJ:MIN,SERIAL,MODEL")
 _LSBLK_WITHIN_S = 5.0
@@ -35,14 +35,15 @@ class Disk:
     model: str = ""
 
 
-def devices_of(mount: Mount, sysfs: Path = SYSFS) -> tuple[Path, ...]:
+def devices_of(mount: Mount, sysfs: Path = SYSFS, udev: Path = UDEV) -> tuple[Path, ...]:
     """Return the folders in sysfs of a filesystem's devices; none for tmpfs, NFS, ZFS and such.
 
-    CheckFailedError where xfs has its log or its realtime data on one that is not found.
+    Without those of xfs that are not found: see `lost_parts`.
     """
     known = sysfs / "dev/block" / mount.device
     if known.exists():
-        return (known.resolve(), *_further(mount, sysfs))
+        further = (device for _, device in _further(mount, sysfs, udev) if device)
+        return (known.resolve(), *further)
     # A btrfs has a number of its own; its members are known by their names.
     name = Path(os.path.realpath(mount.source)).name
     for members in sorted(sysfs.glob("fs/btrfs/*/devices")):
@@ -51,22 +52,35 @@ def devices_of(mount: Mount, sysfs: Path = SYSFS) -> tuple[Path, ...]:
     return ()
 
 
-def _further(mount: Mount, sysfs: Path) -> Iterator[Path]:
-    """Yield the folders in sysfs of the devices that the superblock's options name."""
+def lost_parts(mount: Mount, sysfs: Path = SYSFS, udev: Path = UDEV) -> tuple[str, ...]:
+    """Return what xfs has on a device that is not found, as "log on /dev/disk/by-label/log"."""
+    return tuple(part for part, device in _further(mount, sysfs, udev) if not device)
+
+
+def _further(mount: Mount, sysfs: Path, udev: Path) -> Iterator[tuple[str, Path | None]]:
+    """Yield what is on the devices that the superblock's options name, and those in sysfs."""
     if mount.kind != "xfs":
         return
     for option in mount.options:
         key, _, path = option.partition("=")
-        if key not in _FURTHER:
-            continue
-        device = _named(path, sysfs)
-        if device is None:
-            raise CheckFailedError(
-                f"{mount.point} has its {_FURTHER[key]} on {path}, a name that leads to no device"
-                f" from here: mount it with {key}= and the kernel's own name of that device, as"
-                " /dev/nvme2n1, or its name in /dev/mapper"
-            )
-        yield device
+        if key in _FURTHER:
+            yield f"{_FURTHER[key]} on {path}", _named(path, sysfs) or _linked(path, sysfs, udev)
+
+
+def _linked(path: str, sysfs: Path, udev: Path) -> Path | None:
+    """Return the folder in sysfs of the one device that udev gave that link in /dev, else None.
+
+    Its files are called b and the device's number, and have a line `S:` for each link. Where
+    several devices have the same, udev decides by what may change until the next start.
+    """
+    line = f"S:{path.removeprefix('/dev/')}"
+    numbers = [
+        told.name.removeprefix("b")
+        for told in udev.glob("b*:*")
+        if line in _read(told).splitlines()
+    ]
+    devices = {known.resolve() for one in numbers if (known := sysfs / "dev/block" / one).exists()}
+    return devices.pop() if len(devices) == 1 else None
 
 
 def _named(path: str, sysfs: Path) -> Path | None:

@@ -121,7 +121,7 @@ def parse(document: Mapping[str, Any], path: Path, environ: Mapping[str, str]) -
         freeze=freeze.flag("enabled", default=True),
         budget_ms=int(freeze.seconds("budget_s", 0.1, 60, 10) * 1000),
         run_dir=_plain_path(freeze, "run_dir", "/run/holdstill"),
-        state_dir=top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill"),
+        state_dir=_shortened(top.text("state_dir", _ABSOLUTE, absolute, "/var/lib/holdstill")),
         freezer_socket=freeze.text("socket", _ABSOLUTE, absolute) if freeze.has("socket") else None,
         max_clock_skew_ms=int(limits.seconds("max_clock_skew_s", 1, 60, 2) * 1000),
         quiet_patience_ms=int(limits.seconds("quiet_patience_s", 0, 300, 30) * 1000),
@@ -158,12 +158,16 @@ def _hook(hooks: TomlTable, name: str) -> HookConfig | None:
 def _plain_path(table: TomlTable, key: str, default: str | None = None) -> str:
     """Return a path that the freezer reads too; its own check has the same rule."""
     path = table.text(key, _ABSOLUTE, "an absolute path", default)
-    plain = "/" + os.path.normpath(path).lstrip("/")  # normpath leaves two slashes at its start
     if not path.isprintable():
         table.fault(key, f"must be of printable characters; it is {path!r}")
-    elif path and path != plain:
-        table.fault(key, f"write it plainly: {plain}")
-    return path
+    elif ".." in path.split("/"):  # which leads elsewhere where what is before it is a link
+        table.fault(key, "write it without ..")
+    return _shortened(path)
+
+
+def _shortened(path: str) -> str:
+    """Return it without what leads nowhere: a slash at its end or a second one, and `.`."""
+    return path and "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def _mounts(top: TomlTable) -> tuple[MountConfig, ...]:

@@ -22,6 +22,7 @@ _LOCK_WAIT_TIMEOUT = 1205
 _NOT_TO_BE_KILLED = (1094, 1957, 1095)  # no such session, no such query (MariaDB), not the owner
 _ANSWER_WITHIN_S = 5
 _LEAST_WAIT_S = 0.1
+_REQUIRE_SSL = "; if the account says REQUIRE SSL, add an ssl-ca line to that file"
 _SESSION_LIVES_S = 3600  # a server may be configured to end idle sessions after seconds
 
 # Beyond its own errors PyMySQL lets through what its option file makes it stumble over:
@@ -61,7 +62,8 @@ class Database:
                 ssl_disabled=_needs_no_tls(option_file),
             )
         except _CONNECT_ERRORS as error:
-            raise LockFailedError(f"cannot connect as {option_file} says: {error}") from error
+            hint = _REQUIRE_SSL if "1045" in str(error) and _needs_no_tls(option_file) else ""
+            raise LockFailedError(f"cannot connect as {option_file} says: {error}{hint}") from error
         database = cls(connection)
         # The servers' own lock_wait_timeout is a day (MariaDB) or a year (MySQL).
         database.execute(

@@ -36,9 +36,16 @@ class HookFailedError(HostError):
 
 
 class FreezerUnavailableError(HostError):
-    """The freezer did not start, refused to serve, or its line ended."""
+    """The freezer did not start, refused to serve, or its line ended.
+
+    `recovered`: it said that nothing is left frozen by a dead one.
+    """
 
     code = RefusalCode.FREEZER_UNAVAILABLE
+
+    def __init__(self, detail: str, *, recovered: bool = False) -> None:
+        super().__init__(detail)
+        self.recovered = recovered
 
 
 class FreezeFailedError(HostError):

@@ -62,23 +62,26 @@ class Freezer:
         refusal = freezer._greet()
         if refusal:
             freezer._line.close()
-            raise FreezerUnavailableError(refusal)
+            raise refusal
         return freezer
 
-    def _greet(self) -> str | None:
+    def _greet(self) -> FreezerUnavailableError | None:
         """Take its greeting; return why it will not serve."""
         try:
             greeting = self._answer(monotonic_ms() + _READY_WITHIN_MS)
         except FreezerUnavailableError as error:
-            return f"it ended at once: {error}"
+            return FreezerUnavailableError(f"it ended at once: {error}")
         match greeting:
             case ["ready", budget_ms, *devices]:
                 self.budget_ms, self.devices = int(budget_ms), tuple(devices)
                 return None
+            case ["refused", "recovered", code, *detail]:
+                refusal = f"refused ({code}): {' '.join(detail)}"
+                return FreezerUnavailableError(refusal, recovered=True)
             case ["refused", code, *detail]:
-                return f"refused ({code}): {' '.join(detail)}"
+                return FreezerUnavailableError(f"refused ({code}): {' '.join(detail)}")
             case other:
-                return f"did not become ready: {' '.join(other)}"
+                return FreezerUnavailableError(f"did not become ready: {' '.join(other)}")
 
     def fileno(self) -> int:
         """Return the line's descriptor: readable, while frozen, when the hold is lost."""

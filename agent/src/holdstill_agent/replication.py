@@ -22,6 +22,7 @@ from holdstill_agent.unfinished import Deed, Undo, Unfinished
 _LOOK_AGAIN_S = 0.1
 _LET_IT_RUN_S = 1.0
 _START_WITHIN_MS = 2000
+_START_ALL_WITHIN_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,11 @@ class Replication:
         """Start these threads, or all where the record cannot be read; return which failed.
 
         Each on a session of its own, as an error ends one. What its operator has removed since is
-        not to be started. HostError if the server cannot be asked.
+        not to be started. After 5 s no further one is tried: nobody tells the watchdog meanwhile.
+        Those come first in what is returned, and so the next time. HostError if the server cannot
+        be asked.
         """
+        until_ms = monotonic_ms() + _START_ALL_WITHIN_MS
         database = Database.connect(self._option_file, 1)
         try:
             database.answer_by(monotonic_ms() + _START_WITHIN_MS)
@@ -108,15 +112,20 @@ class Replication:
         finally:
             database.close()
         if names is not None:  # both servers take "Orders" and "orders" for one channel
-            stopped = {name.casefold() for name in names}
-            there = [name for name in there if name.casefold() in stopped]
-        failures = {}
+            order = {name.casefold(): place for place, name in enumerate(names)}
+            there = [name for name in there if name.casefold() in order]
+            there.sort(key=lambda name: order[name.casefold()])
+        failures: dict[str, HostError] = {}
+        untried: dict[str, HostError] = {}
         for name in there:
+            if monotonic_ms() >= until_ms:
+                untried[name] = CheckFailedError("not tried yet: the ones before it took too long")
+                continue
             try:
                 self._start_one(name)
             except HostError as error:
                 failures[name] = error
-        return failures
+        return untried | failures
 
     def _start_one(self, name: str) -> None:
         database = Database.connect(self._option_file, 1)

@@ -56,8 +56,10 @@ class TomlTable:
         return float(value)
 
     def whole_seconds(self, key: str, least: int, most: int, default: int) -> int:
-        """Return a whole number of seconds: of 1.5 MySQL would silently be told 1."""
+        """Return a whole number of seconds, 2.0 too: of 1.5 MySQL would silently be told 1."""
         value = self._value(key, default)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if type(value) is not int or not least <= value <= most:
             self.fault(
                 key, f"must be {least} to {most} seconds, without a fraction; it is {value!r}"

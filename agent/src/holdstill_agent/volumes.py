@@ -12,12 +12,14 @@ from pathlib import Path
 from holdstill_agent.block_devices import (
     PROCFS,
     SYSFS,
+    UDEV,
     Disk,
     ask_lsblk,
     devices_of,
     disks_by_lsblk,
     disks_by_sysfs,
     has_journal_elsewhere,
+    lost_parts,
 )
 from holdstill_agent.config import MountConfig
 from holdstill_agent.errors import CheckFailedError
@@ -33,24 +35,33 @@ def find_volumes(
     mounted: Mounts,
     sysfs: Path = SYSFS,
     lsblk: Callable[[], str] = ask_lsblk,
+    *,
     procfs: Path = PROCFS,
+    udev: Path = UDEV,
 ) -> tuple[str, ...]:
     """Return the volumes of all mounts, each once; CheckFailedError where one is not known."""
     found: dict[str, None] = {}
     for mount in mounts:
         if mounted.at(mount.path) or not mount.volumes:
-            disks = _disks(mount, mounted, sysfs, lsblk, procfs)
-            found.update(dict.fromkeys(_volumes(mount, disks)))
+            disks = _disks(mount, mounted, sysfs, lsblk, procfs=procfs, udev=udev)
+            lost = lost_parts(mounted.holding(mount.path), sysfs, udev)
+            found.update(dict.fromkeys(_volumes(mount, disks, lost)))
         else:  # no mount point, which only a freezer's stand-in accepts: nothing to look at
             found.update(dict.fromkeys(mount.volumes))
     return tuple(found)
 
 
 def _disks(
-    mount: MountConfig, mounted: Mounts, sysfs: Path, lsblk: Callable[[], str], procfs: Path
+    mount: MountConfig,
+    mounted: Mounts,
+    sysfs: Path,
+    lsblk: Callable[[], str],
+    *,
+    procfs: Path,
+    udev: Path,
 ) -> tuple[Disk, ...]:
     filesystem = mounted.holding(mount.path)
-    devices = devices_of(filesystem, sysfs)
+    devices = devices_of(filesystem, sysfs, udev)
     if not devices and filesystem.kind == "btrfs":  # of members that cannot be seen from here
         name = Path(filesystem.source).name
         return tuple(Disk(name) for _ in mount.volumes or (name,))
@@ -79,29 +90,38 @@ def _each_once(groups: Iterable[tuple[Disk, ...]]) -> tuple[Disk, ...]:
     return tuple(dict.fromkeys(disk for group in groups for disk in group))
 
 
-def _volumes(mount: MountConfig, disks: tuple[Disk, ...]) -> tuple[str, ...]:
+def _volumes(mount: MountConfig, disks: tuple[Disk, ...], lost: tuple[str, ...]) -> tuple[str, ...]:
     """Return the volumes behind a mount, those that its disks tell first."""
-    lost = [disk.name for disk in disks if disk.model == _INSTANCE_STORE]
-    if lost:
+    stores = [disk.name for disk in disks if disk.model == _INSTANCE_STORE]
+    if stores:
         raise CheckFailedError(
-            f"{mount.path} is on {', '.join(lost)}, an instance store: EBS has no snapshot of it,"
+            f"{mount.path} is on {', '.join(stores)}, an instance store: EBS has no snapshot of it,"
             " and it is lost when the instance stops; move the database to EBS volumes"
         )
     told = tuple(dict.fromkeys(volume for disk in disks if (volume := _told(disk))))
     silent = [disk for disk in disks if not _told(disk)]
     if not mount.volumes:
+        if lost:
+            raise CheckFailedError(
+                f"{mount.path} has its {' and its '.join(lost)}, which leads to no device"
+                ' from here: write volumes = ["vol-…", "vol-…"] beside its path, with all that it'
+                " is on"
+            )
         if silent:
             raise CheckFailedError(_what_to_write(mount, silent))
         return told
-    if not silent and set(told) != set(mount.volumes):
+    if not silent and not lost and set(told) != set(mount.volumes):
         raise CheckFailedError(
             f"{mount.path} is on {', '.join(told)}, its configuration says"
             f" {', '.join(mount.volumes)}: remove `volumes` from it"
         )
     configured = set(mount.volumes)
-    if not set(told) <= configured or len(configured) != len(told) + len(silent):
+    beyond = len(configured) - len(told) - len(silent)
+    # What is lost may be on several volumes, and is not on those that are known.
+    if not set(told) <= configured or (beyond < 1 if lost else beyond != 0):
+        shown = ", ".join([*map(_shown, disks), *lost])
         raise CheckFailedError(
-            f"{mount.path} is on {len(disks)} disks ({', '.join(map(_shown, disks))}), its"
+            f"{mount.path} is on {len(disks) + len(lost)} disks ({shown}), its"
             f" configuration says {', '.join(mount.volumes)}: write the volume of each disk"
         )
     return told + tuple(volume for volume in mount.volumes if volume not in told)

@@ -25,7 +25,7 @@ from holdstill_freezer.marker import Marker
 from holdstill_freezer.mounts import open_mounts
 from holdstill_freezer.peer import require_permitted
 from holdstill_freezer.session import Session
-from holdstill_freezer.settings import read_settings
+from holdstill_freezer.settings import read_run_dir, read_settings
 
 
 def main() -> int:
@@ -43,9 +43,9 @@ def main() -> int:
 
 def _recover(config: Path) -> int:
     try:
-        settings = read_settings(config)
+        run_dir = read_run_dir(config)
         kernel.require_privilege()
-        marker = Marker.acquire(settings.run_dir)
+        marker = Marker.acquire(run_dir)
         thawed = marker.recover()
     except BusyError as error:  # it has recovered when it started, and thaws what it holds
         _log("recovery-left-to-the-living", error)
@@ -59,20 +59,22 @@ def _recover(config: Path) -> int:
 
 
 def _serve(config: Path, line: socket.socket) -> int:
+    recovered = ""
     try:
         settings = read_settings(config)
         require_permitted(line, settings.client_user)
         kernel.require_privilege()
         marker = Marker.acquire(settings.run_dir)
         marker.recover()  # before RcuExpedited looks whether it is on
+        recovered = "recovered "  # whatever is refused now, nothing is frozen
         rcu = kernel.RcuExpedited(wanted=settings.rcu_expedited)
         mounts = open_mounts(settings.mounts, settings.run_dir)
-        if not require_tables_on_mounts(mounts):
+        if settings.has_database and not require_tables_on_mounts(mounts):
             _log("links", "too many files to look for links that lead off the mounts among all")
     except FreezerError as error:
-        return _refuse(line, error.code, error)
+        return _refuse(line, recovered + error.code, error)
     except OSError as error:
-        return _refuse(line, "unavailable", error)
+        return _refuse(line, recovered + "unavailable", error)
     shared = Shared(mounts, marker, rcu, settings.budget_ms)
     guard = fork_guard(line, shared)
     gc.disable()  # nothing is collected, and so nothing is paged in, while a filesystem is held

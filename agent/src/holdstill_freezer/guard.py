@@ -4,6 +4,7 @@ Forked before anything is held, it shares the freezer's descriptors and reads a 
 other end is the freezer's: the end of that pipe is the freezer's death.
 """
 
+import _thread  # threading would be imported by every freezer: 1 ms more
 import contextlib
 import math
 import os
@@ -22,6 +23,7 @@ GRACE_MS = 250
 """What the freezer has beyond its deadline, before the guard thaws in its place."""
 
 _ARM, _BEGIN, _REFUSED, _FROZEN, _DISARM = b"ABRFD"
+_THAWED = 128  # and the mount's index; what is beyond a byte is not told
 _RETRY_S = 0.1
 _RETRIES = 600  # then the marker stays for --recover: only a broken device refuses for a minute
 
@@ -59,6 +61,11 @@ class Guard:
         """Say that the freeze is held, and RCU as it was. A dead guard cannot be helped now."""
         self._tell(_FROZEN)
 
+    def thawed(self, index: int) -> None:
+        """Say that this mount was thawed: a freeze that comes later is not ours."""
+        if index < _THAWED:
+            self._tell(_THAWED + index)
+
     def disarm(self) -> None:
         """Say that nothing is held."""
         self._tell(_DISARM)
@@ -74,18 +81,24 @@ class Guard:
 
 
 def fork_guard(line: socket.socket, shared: Shared) -> Guard:
-    """Fork it; return the freezer's end."""
+    """Fork it and wait until it is ready, or dead; return the freezer's end."""
     reader, writer = os.pipe()
+    started, starting = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.close(started)
         os.close(writer)  # held open here, it would hide the freezer's death from its guard
         # systemd signals the whole control group: this process must be the last to go.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT):
             signal.signal(number, signal.SIG_IGN)
         kernel.lock_memory()
-        _watch(reader, line, shared)
+        died = _start_ending(line, starting)
+        _watch(reader, line, shared, died)
         os._exit(0)
     os.close(reader)
+    os.close(starting)
+    os.read(started, 1)  # its end
+    os.close(started)
     return Guard(pid, writer)
 
 
@@ -99,6 +112,7 @@ class _Watched:
         self._armed_at = 0.0
         self.expedited = False
         self.may_freeze_more = False
+        self.spoken_for = False
         self.left: tuple[Mount, ...] = ()
         self.thaw_at = math.inf
 
@@ -122,16 +136,20 @@ class _Watched:
             self.left = (self._mounts[self._begun], *self.left)
             self._begun += 1
         elif tiding == _REFUSED:
-            refused = self._mounts[self._begun - 1]
-            self.left = tuple(mount for mount in self.left if mount is not refused)
+            self._forget(self._begun - 1)
         elif tiding == _FROZEN:
             self.expedited = self.may_freeze_more = False
         elif tiding == _DISARM:
             self.expedited = self.may_freeze_more = False
             self.left, self.thaw_at = (), math.inf
+        elif tiding >= _THAWED:
+            self._forget(tiding - _THAWED)
+
+    def _forget(self, index: int) -> None:
+        self.left = tuple(mount for mount in self.left if mount is not self._mounts[index])
 
 
-def _watch(pipe: int, line: socket.socket, shared: Shared) -> None:
+def _watch(pipe: int, line: socket.socket, shared: Shared, died: _thread.LockType) -> None:
     """Thaw at the deadline while the freezer lives, and when it dies with a freeze held."""
     poller = select.poll()
     poller.register(pipe, select.POLLIN)
@@ -140,27 +158,53 @@ def _watch(pipe: int, line: socket.socket, shared: Shared) -> None:
         left_s = max(0.0, watched.thaw_at - time.monotonic())
         if not poller.poll(left_s * 1000 if watched.armed else None):
             # Queues behind a FIFREEZE that hangs, and follows it at once.
-            left, watched.left = watched.left, _thaw(watched.left, more=watched.may_freeze_more)
+            watched.left = _thaw(watched.left, more=watched.may_freeze_more)
             watched.thaw_at = time.monotonic() + GRACE_MS / 1000
-            if left and not watched.left and not watched.may_freeze_more:
+            if not (watched.left or watched.may_freeze_more or watched.spoken_for):
+                watched.spoken_for = True
                 _say_thawed(line, "deadline", watched.held_ms)
         elif tidings := os.read(pipe, 16):
             for tiding in tidings:
                 watched.hear(tiding)
         else:
             break
+    died.release()
     if watched.expedited:
         shared.rcu.put_back()
     left = _thaw(watched.left)  # 0.2 ms each; until then an unlock would help no writer
     if watched.armed and not left:
         shared.marker.clear()
         _say_thawed(line, "lost", watched.held_ms)
-    # The client waits for the end of its line in order to unlock. systemd keeps a copy of an
-    # accepted connection until the unit's ExecStopPost is done: that took 200 ms.
-    with contextlib.suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+    _end(line)
     if left:
         _thaw_to_the_end(left, shared.marker)
+
+
+def _start_ending(line: socket.socket, starting: int) -> _thread.LockType:
+    """Start a thread that ends the line though a FITHAW hangs, as ext4's does with its device.
+
+    Return what to release when the freezer has died. `starting` is closed when the thread is ready.
+    """
+    died = _thread.allocate_lock()
+    died.acquire()
+    _thread.start_new_thread(_end_in_time, (line, died, starting))
+    return died
+
+
+def _end_in_time(line: socket.socket, died: _thread.LockType, starting: int) -> None:
+    os.close(starting)
+    died.acquire()
+    time.sleep(GRACE_MS / 1000)
+    _end(line)
+
+
+def _end(line: socket.socket) -> None:
+    """Let the client unlock, which waits for that.
+
+    systemd keeps a copy of an accepted connection until the unit's ExecStopPost is done: 200 ms.
+    """
+    with contextlib.suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _thaw_to_the_end(left: tuple[Mount, ...], marker: Marker) -> None:

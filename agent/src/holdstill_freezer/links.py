@@ -1,8 +1,10 @@
 """Tables that are seen on a filesystem that is to be frozen, and lie on another.
 
-MyISAM and Aria put what DATA DIRECTORY asks for behind symbolic links; an administrator links or
-mounts a whole schema. The agent may not enter a data directory of mode 0700, and no SQL tells it
-without SELECT on every table. The freezer may look, and looks once, before anything is held.
+MyISAM, Aria and ARCHIVE put what DATA DIRECTORY asks for behind symbolic links; an administrator
+links or mounts a whole schema. The agent may not enter a data directory of mode 0700, and no SQL
+tells it without SELECT on every table. The freezer may look, and looks once, before anything is
+held: into the data directories on the mounts, and nowhere else. What the server's own variables
+name, as the data directory itself, is the agent's to check.
 """
 
 import contextlib
@@ -13,69 +15,107 @@ from pathlib import Path
 from typing import Final
 
 from holdstill_freezer.errors import UnfitMountError
-from holdstill_freezer.mounts import Mount, device_of
+from holdstill_freezer.mounts import Mount, device_of, mount_points
 
-_LEVELS: Final = 3  # the mount, a data directory on it, a schema, its tables
+_LEVELS: Final = 5  # below a mount, to its data directories: /var has one at lib/mysql
 _WITHIN_S: Final = 2.0  # 150,000 files take 0.4 s
 _FEW: Final = 1000  # of a linked folder's files, to know what it is
 _NAMED: Final = 10
 # Of tables alone: a link to a certificate or a socket elsewhere does no harm.
-_TABLES: Final = (".ibd", ".frm", ".myd", ".myi", ".mad", ".mai", ".sdi", "db.opt")
+_TABLES: Final = (".ibd", ".frm", ".myd", ".myi", ".mad", ".mai", ".arz", ".sdi", "db.opt")
+
+
+class _OutOfTimeError(Exception):
+    """No time is left to look further."""
 
 
 def require_tables_on_mounts(mounts: Sequence[Mount], within_s: float = _WITHIN_S) -> bool:
     """Raise UnfitMountError of tables that lie elsewhere; return whether there was time for all."""
     until = time.monotonic() + within_s
-    devices = {mount.device for mount in mounts}
+    points = mount_points()
     strays: list[str] = []
-    for mount in mounts:
-        for path, is_folder in _leading_away(mount.path, Path(mount.path).stat().st_dev, _LEVELS):
-            if time.monotonic() >= until:
-                return _judge(strays, complete=False)
-            if path and _has_tables(path, is_folder) and not _is_held(path, devices):
-                strays.append(path)
-    return _judge(strays, complete=True)
-
-
-def _judge(strays: Sequence[str], *, complete: bool) -> bool:
+    complete = False
+    with contextlib.suppress(_OutOfTimeError):
+        strays.extend(_strays(mounts, points, until))  # keeps what came before the time was over
+        complete = True
     if strays:
         left = len(strays) - _NAMED
         raise UnfitMountError(
-            f"{', '.join(_told(path) for path in strays[:_NAMED])}"
+            f"{', '.join(_told(path, points) for path in strays[:_NAMED])}"
             f"{f' and {left} more' if left > 0 else ''}, on none of [[mounts]]: the snapshot would"
             " be half a database; add that filesystem, or move it onto one of them"
         )
     return complete
 
 
-def _told(path: str) -> str:
-    real = os.path.realpath(path)
-    return f"{path} is {'a mount of its own' if real == path else real}"
+def _strays(mounts: Sequence[Mount], points: frozenset[str], until: float) -> Iterator[str]:
+    devices = {mount.device for mount in mounts}
+    for mount in mounts:
+        for folder in _data_directories(mount.path, points, until):
+            for path in _leading_away(folder, points, until):
+                if _has_tables(path) and not _is_held(path, devices):
+                    yield path
 
 
-def _leading_away(folder: str, number: int, levels: int) -> Iterator[tuple[str, bool]]:
-    """Yield what may be of another filesystem, and whether it is a folder; "" now and then.
+def _told(path: str, points: frozenset[str]) -> str:
+    return f"{path} is {'a mount of its own' if path in points else os.path.realpath(path)}"
 
-    `number`: the folder's st_dev. What is gone meanwhile, or cannot be seen from here, is left out.
+
+def _data_directories(path: str, points: frozenset[str], until: float) -> Iterator[str]:
+    """Yield those on a mount, the nearest first: a deep tree beside them may take all the time."""
+    folders = [os.path.realpath(path)]
+    for _ in range(_LEVELS + 1):
+        below: list[str] = []
+        for folder in folders:
+            if _is_data_directory(folder):
+                yield folder
+            # Below a data directory too: innodb_data_home_dir may be the folder above.
+            below += (
+                entry.path
+                for entry in _entries(folder, until)
+                if entry.is_dir(follow_symlinks=False) and entry.path not in points
+            )
+        folders = below
+
+
+def _is_data_directory(folder: str) -> bool:
+    """Return whether it looks like a whole server's, also a backup's; a schema does not."""
+
+    def holds(name: str) -> bool:
+        return os.path.lexists(f"{folder}/{name}")
+
+    return holds("ibdata1") or (holds("mysql") and (holds("aria_log_control") or holds("auto.cnf")))
+
+
+def _leading_away(
+    folder: str, points: frozenset[str], until: float, levels: int = 2
+) -> Iterator[str]:
+    """Yield the links and mounts in a data directory and its schemas."""
+    for entry in _entries(folder, until):
+        # entry.is_dir() raises of a link that leads to itself.
+        is_folder = Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+        if is_folder and _is_data_directory(entry.path):
+            continue  # another server's, or a backup's; on these mounts it is looked into by itself
+        if entry.is_symlink() or entry.path in points:
+            yield entry.path
+        elif is_folder and levels > 1:
+            yield from _leading_away(entry.path, points, until, levels - 1)
+
+
+def _entries(folder: str, until: float) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder; _OutOfTimeError when it is time.
+
+    What is gone meanwhile, or cannot be seen from here, is left out.
     """
-    below = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for count, entry in enumerate(entries):
-            with contextlib.suppress(OSError):  # the type is the directory's own, no stat needed
-                if entry.is_symlink():
-                    yield entry.path, entry.is_dir()
-                elif entry.is_dir():
-                    mounted = entry.stat().st_dev != number
-                    yield (entry.path, True) if mounted else ("", False)
-                    below += [] if mounted else [entry.path]
-                elif count % _FEW == 0:
-                    yield "", False
-    for path in below if levels > 1 else ():
-        yield from _leading_away(path, number, levels - 1)
+        for entry in entries:
+            if time.monotonic() >= until:
+                raise _OutOfTimeError
+            yield entry
 
 
-def _has_tables(path: str, is_folder: bool) -> bool:
-    if not is_folder:
+def _has_tables(path: str) -> bool:
+    if not Path(path).is_dir():
         return path.lower().endswith(_TABLES)
     with contextlib.suppress(OSError), os.scandir(path) as entries:
         names = (entry.name.lower() for entry, _ in zip(entries, range(_FEW), strict=False))

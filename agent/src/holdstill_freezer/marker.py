@@ -73,7 +73,7 @@ class Marker:
         os.pwrite(self._descriptor, _BEGUN, self._places[index])
 
     def refused(self, index: int) -> None:
-        """Say that this mount was not frozen, not by us at least."""
+        """Say that this mount is not held, not by us at least."""
         os.pwrite(self._descriptor, _NOT_BEGUN, self._places[index])
 
     def rcu_is_back(self) -> None:

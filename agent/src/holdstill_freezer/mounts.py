@@ -83,6 +83,11 @@ def device_of(path: str) -> str:
         os.close(descriptor)
 
 
+def mount_points() -> frozenset[str]:
+    """Return the real path of each; a nested btrfs subvolume is none, though of another st_dev."""
+    return frozenset(row.point for row in _mountinfo().values())
+
+
 def _require_no_image_within(mounts: Iterable[Mount]) -> None:
     """Raise UnfitMountError of a filesystem in an image on another: its writes go through it.
 

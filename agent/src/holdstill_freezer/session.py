@@ -1,11 +1,13 @@
 """The line protocol, and when to thaw. One ASCII line a message, one freeze a connection.
 
-Asked: `sync`, `freeze RUN`, `thaw`. Said: `ready BUDGET_MS MAJOR:MINOR …`, `synced US`,
-`frozen US`, `failed CODE DETAIL`, `thawed REASON INTACT HELD_MS`; the last one unasked too, at the
-deadline, on a signal, and by the guard: of a freezer that hangs (`deadline`) or is dead (`lost`).
-Either says that nothing is frozen any more; not so `failed thaw-failed`: the guard goes on trying
-then. `ready` names the filesystems' devices in the order of [[mounts]]: whoever has read another
-agent.toml, or sees other mounts, notices it before anything is held.
+Asked: `sync`, `freeze RUN`, `thaw`. Before a session there may be `refused CODE DETAIL`, and
+`refused recovered CODE DETAIL` where nothing that a dead freezer left is frozen. Said: `ready
+BUDGET_MS MAJOR:MINOR …`, `synced US`, `frozen US`, `failed CODE DETAIL`, `thawed REASON INTACT
+HELD_MS`; the last one unasked too, at the deadline, on a signal, and by the guard: of a freezer
+that hangs (`deadline`) or is dead (`lost`). Either says that nothing is frozen any more; not so
+`failed thaw-failed`: the guard goes on trying then. `ready` names the filesystems' devices in the
+order of [[mounts]]: whoever has read another agent.toml, or sees other mounts, notices it before
+anything is held.
 
 Between freeze and thaw nothing is opened, imported or logged: it could wait for the freeze.
 """
@@ -185,12 +187,19 @@ class Session:
     def _thaw_all(self) -> tuple[bool, str]:
         """Thaw; return whether all were frozen until now, and what to say of one that may be so."""
         intact, stuck = True, ""
+        thawed = []
         while self._frozen:
             mount = self._frozen.pop()
             try:
                 intact = kernel.thaw(mount.descriptor) and intact
             except OSError as error:
                 stuck = f"failed thaw-failed {mount.path}: {error.strerror}"
+            else:
+                thawed.append(self._mounts.index(mount))
+                self._guard.thawed(thawed[-1])
+        with contextlib.suppress(OSError):  # if none is stuck, it is emptied once all is said
+            for index in thawed if stuck else ():
+                self._marker.refused(index)
         return intact, stuck
 
     def _nothing_is_held(self) -> None:

@@ -1,4 +1,4 @@
-"""What the freezer reads of agent.toml: the mounts and the [freeze] table, nothing else."""
+"""What the freezer reads of agent.toml: the mounts, the [freeze] table, and whether a lock is."""
 
 import os
 import stat
@@ -18,6 +18,7 @@ class Settings:
     """Which mounts, in the order of freezing, for how long at most, and where the marker is.
 
     `client_user`: who may ask for it through a socket, besides root and the freezer's own user.
+    `has_database`: whether one is to be consistent, as it is not with mysql.lock = "none".
     """
 
     mounts: tuple[str, ...]
@@ -25,28 +26,26 @@ class Settings:
     rcu_expedited: bool
     run_dir: str
     client_user: str
+    has_database: bool
 
 
 def read_settings(path: Path) -> Settings:
     """Read them; UnsafeConfigError or BadConfigError where they cannot be trusted or used."""
-    try:
-        with path.open("rb") as file:
-            require_only_ours(os.fstat(file.fileno()), str(path))
-            document = tomllib.load(file)
-    except OSError as error:
-        raise BadConfigError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfigError(f"{path}: {error}") from error
-    freeze = document.get("freeze", {})
-    if not isinstance(freeze, dict):
-        raise BadConfigError("[freeze] must be a table")
+    document = _document(path)
+    freeze = _freeze(document)
     return Settings(
         mounts=_mounts(document.get("mounts")),
         budget_ms=_budget_ms(freeze.get("budget_s", 10)),
         rcu_expedited=freeze.get("rcu_expedited", True) is True,
-        run_dir=_path(freeze.get("run_dir", "/run/holdstill"), "freeze.run_dir"),
+        run_dir=_run_dir(freeze),
         client_user=_user(freeze.get("client_user", "holdstill")),
+        has_database=_has_database(document.get("mysql")),
     )
+
+
+def read_run_dir(path: Path) -> str:
+    """Read only where the marker is: a fault elsewhere must keep no filesystem frozen."""
+    return _run_dir(_freeze(_document(path)))
 
 
 def require_only_ours(status: os.stat_result, name: str) -> None:
@@ -55,6 +54,28 @@ def require_only_ours(status: os.stat_result, name: str) -> None:
         raise UnsafeConfigError(f"{name} belongs to user {status.st_uid}; chown it to root")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise UnsafeConfigError(f"{name} is writable by others; chmod go-w it")
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            require_only_ours(os.fstat(file.fileno()), str(path))
+            return tomllib.load(file)
+    except OSError as error:
+        raise BadConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfigError(f"{path}: {error}") from error
+
+
+def _freeze(document: dict[str, Any]) -> dict[str, Any]:
+    freeze = document.get("freeze", {})
+    if not isinstance(freeze, dict):
+        raise BadConfigError("[freeze] must be a table")
+    return freeze
+
+
+def _run_dir(freeze: dict[str, Any]) -> str:
+    return _path(freeze.get("run_dir", "/run/holdstill"), "freeze.run_dir")
 
 
 def _mounts(value: Any) -> tuple[str, ...]:
@@ -67,13 +88,17 @@ def _mounts(value: Any) -> tuple[str, ...]:
 
 
 def _path(value: Any, key: str) -> str:
-    """Return it if it is absolute, printable and plain: the rule of the agent's own check."""
+    """Return it, without slashes too many and `.`; the agent's own check has the same rule."""
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         raise BadConfigError(f"{key} must be an absolute path of printable characters")
-    plain = "/" + os.path.normpath(value).lstrip("/")  # normpath leaves two slashes at its start
-    if value != plain:
-        raise BadConfigError(f"{key} must be written plainly: {plain}")
-    return value
+    parts = value.split("/")
+    if ".." in parts:  # which leads elsewhere where what is before it is a link
+        raise BadConfigError(f"{key} must be written without ..")
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+def _has_database(mysql: Any) -> bool:
+    return not (isinstance(mysql, dict) and mysql.get("lock") == "none")
 
 
 def _user(value: Any) -> str:

@@ -21,5 +21,9 @@ class UnusableReleaseError(InstallError):
     """The new version does not run on this host's Python: it was not switched to."""
 
 
+class UnfitConfigurationError(InstallError):
+    """The new version cannot start with the agent.toml of this host: it was not switched to."""
+
+
 class SystemctlError(InstallError):
     """systemd refused."""

@@ -44,9 +44,11 @@ class Directory:
             self._refuse_open_way()
             return f"create {what}"
         if not stat.S_ISDIR(status.st_mode):
+            # Of these folders agent.toml names the agent's own; where it lies itself is fixed.
+            elsewhere = ", or name where it is in agent.toml" if self.owner == AGENT else ""
             raise RefusedError(
-                f"{self.layout.name(self.path)} is a link or a file: put the folder itself there,"
-                " or name where it is in agent.toml; then run the same again"
+                f"{self.layout.name(self.path)} is a link or a file: put the folder itself"
+                f" there{elsewhere}; then run the same again"
             )
         is_so = (status.st_uid, status.st_gid) == numbers(self.layout, self.owner)
         if is_so and stat.S_IMODE(status.st_mode) == self.mode:
@@ -95,10 +97,13 @@ class Directory:
             with suppress(FileNotFoundError):  # then root makes it
                 status = way.stat()
                 if status.st_uid != 0 or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                    mend = f"give {way} to root alone (chown root, chmod go-w)"
+                    if self.owner == AGENT:
+                        mend = f"name another folder in agent.toml, or {self._by_hand()}"
                     raise RefusedError(
                         f"{self.layout.name(self.path)} is to belong to {self.owner}, but others"
-                        f" than root can change {way}, which it is in: name another folder in"
-                        f" agent.toml, or {self._by_hand()}; then run the same again"
+                        f" than root can change {way}, which it is in: {mend}; then run the same"
+                        " again"
                     )
 
     def _by_hand(self) -> str:

@@ -17,13 +17,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from holdstill_install.errors import UnusableReleaseError
+from holdstill_install.errors import UnfitConfigurationError, UnusableReleaseError
 from holdstill_install.files import remove, sync_directory
 from holdstill_install.layout import NAME, Layout
 from holdstill_install.package import Package
 
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _DRAFT = f".{NAME}-draft-"
+
+# What both services do first, by the new version's own code. Where agent.toml leaves the Region to
+# the environment, that is the unit's, perhaps a drop-in's: any stands in for it.
+_READ = """
+import pathlib, sys
+from holdstill_agent.config import load
+from holdstill_agent.errors import ConfigError
+from holdstill_freezer.errors import FreezerError
+from holdstill_freezer.settings import read_settings
+path = pathlib.Path(sys.argv[1])
+try:
+    if load(path, {"AWS_REGION": "us-east-1"}).freeze:
+        read_settings(path)
+except (ConfigError, FreezerError) as error:
+    sys.exit(str(error))
+"""
 
 
 class _Environment(venv.EnvBuilder):
@@ -91,6 +107,38 @@ class Unpacked:
 
 
 @dataclass(frozen=True, slots=True)
+class Configured:
+    """The version must have read this host's agent.toml without a fault.
+
+    An agent that ends of its configuration is not started again: who upgrades would not see it.
+    """
+
+    layout: Layout
+    folder: str
+
+    @property
+    def _configuration(self) -> Path:
+        return self.layout.configuration / "agent.toml"
+
+    def pending(self) -> str | None:
+        """Return what is to be done: nothing where there is none yet, for the example has none."""
+        if not self._configuration.exists():
+            return None
+        return f"read {self.layout.name(self._configuration)} by {self.folder}"
+
+    def do(self) -> None:
+        """Read it; UnfitConfigurationError has every fault."""
+        python = self.layout.releases / self.folder / "bin" / "python"
+        done = _run(python, "-I", "-c", _READ, self._configuration)
+        if done.returncode:
+            raise UnfitConfigurationError(
+                f"{self.folder} cannot start with this host's configuration, and was not switched"
+                f" to; what was installed before runs on:\n{done.stderr.strip()}\nmend that, then"
+                " run the same again"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Switched:
     """/opt/holdstill must lead to the version."""
 
@@ -121,15 +169,19 @@ def _try_it(folder: Path) -> None:
         (python, "-I", "-c", "import holdstill_agent.queues, holdstill_agent.database"),
         (python, "-I", "-S", freezer, "--help"),
     ):
-        done = subprocess.run(  # noqa: S603 - what was just unpacked
-            argv, capture_output=True, text=True, check=False, env={"PATH": os.defpath}, cwd="/"
-        )
+        done = _run(*argv)
         if done.returncode:
             said = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
             raise UnusableReleaseError(
                 f"it does not run on Python {sys.version.split()[0]} ({said}): install the whole"
                 " of Python (some distributions split its library), or use another one"
             )
+
+
+def _run(*argv: Path | str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - what was just unpacked
+        argv, capture_output=True, text=True, check=False, env={"PATH": os.defpath}, cwd="/"
+    )
 
 
 def _sync(folder: Path) -> None:

@@ -7,7 +7,7 @@ from holdstill_install.folders import RUN, STATE, Directory, OwnFilesGone
 from holdstill_install.layout import Layout
 from holdstill_install.package import Package
 from holdstill_install.plan import Pending, Step, pending
-from holdstill_install.release import Switched, Unpacked, folder_name, releases
+from holdstill_install.release import Configured, Switched, Unpacked, folder_name, releases
 from holdstill_install.stopping import Stopped
 from holdstill_install.systemd import Systemctl, Unit
 
@@ -35,6 +35,8 @@ def install(layout: Layout, package: Package) -> list[Pending]:
         ]
     )
     switched = pending([Switched(layout, folder)])
+    # Whatever has the agent started anew comes after this: it would stay down.
+    read = pending([Configured(layout, folder)] if changed or switched or old else [])
     told: list[Step] = []
     if systemd.runs(layout):
         names = [name for name in units if "@" not in name]
@@ -43,7 +45,8 @@ def install(layout: Layout, package: Package) -> list[Pending]:
         # It runs on as the old version until it is restarted; also after an install cut short.
         if (changed or switched or old) and (running := systemd.active(names)):
             told.append(Systemctl(("try-restart", *running)))
-    return laid + changed + switched + pending([*told, *(Absent(layout, path) for path in old)])
+    gone = [Absent(layout, path) for path in old]
+    return laid + read + changed + switched + pending([*told, *gone])
 
 
 def uninstall(layout: Layout, package: Package, *, purge: bool) -> list[Pending]:

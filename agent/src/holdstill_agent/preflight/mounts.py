@@ -43,12 +43,17 @@ def require_same_mounts(config: Config, mounted: Mounts, devices: tuple[str, ...
         return
     if any(mounted.awaits_automount(path) or _hidden(path, mounted) for path in seen):
         return  # refused already by its own name; and the freezer has mounted the former by now
+    if not devices:
+        raise CheckFailedError(
+            "it does not say what it would freeze: a freezer of an older release; install agent and"
+            " freezer from one package, then restart the agent"
+        )
     if devices != tuple(at[0].device if at else None for at in seen.values()):
         here = ", ".join(
             f"{path} ({at[0].device if at else 'no mount point'})" for path, at in seen.items()
         )
         raise CheckFailedError(
-            f"it would freeze {', '.join(devices) or 'what it does not say'}, this agent's mounts"
+            f"it would freeze {', '.join(devices)}, this agent's mounts"
             f" are {here}: restart the agent, which reads agent.toml only then; if that does not"
             " help, agent and freezer do not see the same mounts"
         )

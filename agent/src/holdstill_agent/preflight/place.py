@@ -34,7 +34,8 @@ def require_this_host(database: Database) -> None:
         raise CheckFailedError(
             f"the server behind {peer} calls its host {name}, and this one is"
             f" {socket.gethostname()}: it may be elsewhere, behind a tunnel or proxy, or in a"
-            f" container; {_USE_THE_SOCKET}"
+            " container; if this host was renamed since, restart the server and the agent;"
+            f" otherwise {_USE_THE_SOCKET}"
         )
 
 
