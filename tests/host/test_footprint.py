@@ -29,7 +29,7 @@ from lab.ec2.disks import ImageDisks
 from lab.host import AgentConfig, DatabaseHost
 from tests.host import tracing
 from tests.host.conftest import VOLUME
-from tests.host.freezing import FREEZER, RUN, Line, filesystem, watchdog
+from tests.host.freezing import FREEZER, RUN, Line, watchdog
 from tests.host.test_agent_process import SOURCES, TARGET, Agent
 from tests.host.tracing import Call
 
@@ -75,14 +75,6 @@ freezer.Freezer.freeze = freeze
 from holdstill_agent.__main__ import main
 sys.exit(main())
 """
-
-
-@pytest.fixture(scope="module")
-def points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
-    """Return two filesystems for the freezer alone."""
-    folder = tmp_path_factory.mktemp("footprint")
-    with filesystem(folder / "one") as one, filesystem(folder / "two") as two:
-        yield one, two
 
 
 @pytest.fixture
