@@ -71,8 +71,8 @@ class Agent:
         """Send a message."""
         self.sqs.send_message(QueueUrl=self.commands_url, MessageBody=text)
 
-    def reply(self, within_s: float = 10) -> Reply:
-        """Return the run's next reply."""
+    def reply(self, within_s: float = 20) -> Reply:
+        """Return the run's next reply; the first takes 11 to 15 s where strace slows the start."""
         until = time.monotonic() + within_s
         while time.monotonic() < until:
             received = self.sqs.receive_message(QueueUrl=self.replies_url, WaitTimeSeconds=1)
