@@ -112,8 +112,16 @@ def test_a_taken_reference_is_looked_up_before_anything_is_sent_again() -> None:
     assert (unknown.state, effects) == (BatchState.UNKNOWN, [LookUp(asked.reference, ("/a",))])
     answered, effects = step(unknown, MADE)
     assert (answered.created_at, effects) == (BEGUN, [])
+    asked_again, _ = step(unknown, Ask())
+    assert step(asked_again, Missing()) == (asked_again, [])
     freed, effects = step(unknown, Missing())
     assert (freed.state, _let_go(effects)) == (BatchState.REFUSED, ["/a"])
+
+
+@pytest.mark.parametrize("event", [event for event in EVENTS if event not in (Ask(), MADE)])
+def test_before_it_is_asked_for_nothing_can_be_refused(event: Event) -> None:
+    """Such a report is of no call for this batch."""
+    assert step(batch("/a"), event) == (batch("/a"), [])
 
 
 def test_an_answer_is_final() -> None:
@@ -132,6 +140,11 @@ def test_a_reference_is_one_batchs_alone(one: tuple[str, str], other: tuple[str,
     """Always the same of the same batch, never of two, and short."""
     assert len(caller_reference(*one)) <= MAX_REFERENCE
     assert (caller_reference(*one) == caller_reference(*other)) == (one == other)
+
+
+def test_long_ids_that_differ_only_at_the_end_have_two_references() -> None:
+    """A reference is never cut."""
+    assert caller_reference("E1", "1" * 200 + "1") != caller_reference("E1", "1" * 200 + "2")
 
 
 def test_references_can_be_read() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from functions.domain.coalescing import MOST_COUNTED, Coalescing, Plan
@@ -36,24 +36,24 @@ def folder(prefix: str, changed: int) -> list[str]:
     return [f"{prefix}{number:04}.jpg" for number in range(changed)]
 
 
-segments = st.sampled_from(["a", "b", "a b", ""])
-folders = st.lists(segments, max_size=3).map(lambda names: "/" + "".join(f"{n}/" for n in names))
-names = st.sampled_from(["", "a", "ab", "c"])
-exact_paths = st.builds(str.__add__, folders, names)
-starred_paths = st.builds("{}{}*".format, folders, st.sampled_from(["a", "b", "c"]))
+folders = st.sampled_from(["/", "/a/", "/b/", "/a/a/", "/a/b/", "/a/b/c/", "/b//", "/b/a b/"])
+exact_paths = st.builds(str.__add__, folders, st.sampled_from(["", "a", "ab", "c"]))
+starred_paths = st.builds("{}{}*".format, folders, st.sampled_from(["", "a", "b", "c"]))
+MANY = 7
 
 
 @st.composite
-def buckets(draw: st.DrawFn, *, starred: bool = True) -> tuple[Waiting, Counts]:
-    """Return changed paths in some order, and the count of each folder; over four is many."""
-    some = st.one_of(exact_paths, starred_paths) if starred else exact_paths
-    changed = draw(st.lists(some, min_size=1, max_size=7, unique=True))
-    unchanged = draw(st.sets(exact_paths, max_size=12)) - set(changed)
+def buckets(draw: st.DrawFn, *, starred: int = 3) -> tuple[Waiting, Counts]:
+    """Return changed paths in some order, and the count of each of their folders."""
+    stars = draw(st.lists(starred_paths, max_size=starred))
+    plain = draw(st.lists(exact_paths, min_size=1, max_size=9))
+    changed = draw(st.permutations(sorted({*plain, *stars})))
+    own = draw(st.dictionaries(folders, st.integers(0, 4), max_size=4))
     counts: Counts = {}
     for path in changed:
         for prefix in folders_above(path):
-            below = sum(other.startswith(prefix) for other in unchanged)
-            counts[prefix] = below if below <= 4 else None
+            below = sum(count for name, count in own.items() if name.startswith(prefix))
+            counts[prefix] = below if below < MANY else None
     return waiting(*changed), counts
 
 
@@ -124,8 +124,7 @@ def test_no_other_choice_of_wildcards_is_cheaper(
     """On any small tree the plan costs what the best of all choices costs, within the limit."""
     changed, counts = bucket
     possible = list(choices(changed, counts, most))
-    if () not in possible:
-        return  # more forced wildcards than places: the next law but one
+    assume(() in possible)  # more forced wildcards than places are a law of their own
     best = min(cost(chosen, changed, counts, prices)[0] for chosen in possible)
     plan = Coalescing(changed, prices, Room(wildcards=most)).plan(counts)
     assert cost(bought(plan, changed), changed, counts, prices)[0] == pytest.approx(best, abs=1e-12)
@@ -134,7 +133,7 @@ def test_no_other_choice_of_wildcards_is_cheaper(
 
 @settings(max_examples=100, deadline=None)
 @given(
-    bucket=buckets(starred=False),
+    bucket=buckets(starred=0),
     prices=some_prices,
     room=st.builds(Room, exact=st.integers(0, 6), wildcards=st.integers(0, 3)),
     raised=st.floats(0, 1),
@@ -331,6 +330,22 @@ def test_the_least_is_thrown_away_that_makes_the_rest_fit() -> None:
     assert len(plan.exact) == 20
 
 
+def test_places_go_to_the_folders_that_save_the_most() -> None:
+    """All places are used, at every depth, and none that is not there."""
+    changed = waiting(*(p for n in range(2, 7) for p in folder(f"/{n % 2}/{n}/", n)))
+    counts: Counts = {prefix: 0 for path in changed for prefix in folders_above(path)}
+    counts |= {"/": None, "/0/": None, "/1/": None}
+    for most, chosen in [
+        (0, ()),
+        (1, (6,)),
+        (3, (4, 5, 6)),
+        (5, (2, 3, 4, 5, 6)),
+        (9, range(2, 7)),
+    ]:
+        plan = Coalescing(changed, Prices(), Room(wildcards=most)).plan(counts)
+        assert {w.path for w in plan.wildcards} == {f"/{n % 2}/{n}/*" for n in chosen}
+
+
 def test_a_key_with_a_star_takes_its_place_first() -> None:
     """No exact path can name it; what is below it is sent along; what finds no place waits."""
     changed = waiting("/a/x.png", "/a/x*", "/b*", "/c*")
@@ -340,6 +355,14 @@ def test_a_key_with_a_star_takes_its_place_first() -> None:
         "the key has a * in its name: /a/x* is the least that clears it"
     )
     assert (plan.exact, plan.left, plan.evicted) == ((), ("/c*",), None)
+
+
+def test_a_forced_wildcard_that_covers_others_leaves_their_places_free() -> None:
+    """It comes when the oldest of them would have come."""
+    changed = waiting("/b/a*", "/b/b*", "/c*", "/d*", "/b*")
+    plan = Coalescing(changed, Prices(), Room(wildcards=2)).plan({})
+    assert [wildcard.path for wildcard in plan.wildcards] == ["/b*", "/c*"]
+    assert plan.left == ("/d*",)
 
 
 def test_a_folder_that_pays_takes_a_forced_wildcard_along() -> None:

@@ -14,7 +14,7 @@ from functions.domain.paths import STAR_IN_KEY, TOO_LONG, Path
 from functions.domain.site import Site, SiteError, paths_of
 
 texts = st.text(st.sampled_from("ab/?"), max_size=5).map(lambda text: f"/{text}")
-paths = st.builds(lambda text, star: Path(text + star), texts, st.sampled_from(["", "*"]))
+paths = st.builds(lambda text, star: Path(text + star), texts, st.sampled_from(["", "*", "**"]))
 names = st.text(st.sampled_from("ab/.*é"), max_size=8)
 
 
@@ -60,6 +60,7 @@ def test_a_path_matches_another_that_clears_nothing_else(
         ("/docs/*", "/docs*", False),
         ("/docs*", "/docs/*", True),
         ("/docs/", "/docs/*", False),
+        ("/docs**", "/docs*", False),
     ],
 )
 def test_matching_is_as_documented(path: str, other: str, *, matches: bool) -> None:
@@ -129,6 +130,7 @@ def test_an_index_document_is_its_folder_too(key: str, expected: list[str]) -> N
         ("{page}.html", ("/{page}",), "a.html.html", ["/a.html"]),
         ("{page}.html", ("/{page}",), ".html", []),
         ("{page}.html", ("/{page}",), "a.html\n", []),
+        ("{page}.html", ("/{page}",), "a\nb.html", ["/a%0Ab"]),
         ("{page}.html", ("/{page}",), "a.HTML", []),
         ("{folder}/index.html", ("/{folder}",), "docs/index.html", ["/docs"]),
         ("en/{rest}", ("/{rest}",), "en/a/b.png", ["/a/b.png"]),
@@ -156,6 +158,9 @@ def test_an_extra_path_with_a_star_says_so() -> None:
     )
     assert by_rule == "the extra path /{page}/* ends in *"
     assert by_key == STAR_IN_KEY
+    twice = site(extra_paths=(PathRule("{page}.html", ("/{page}/{page}", "/{page}/{page}*")),))
+    long = paths_of(twice, f"{'a' * 2_500}.html")[1:]
+    assert [path.reason for path in long] == [TOO_LONG]
 
 
 def test_extra_paths_and_ignored_keys_are_below_the_origin_path() -> None:
