@@ -94,7 +94,8 @@ class Coalescing:
         """Return the folders to count next; none when the choice is certain without any more.
 
         A folder without a count is hoped to hold nothing that is unchanged. If the best choice
-        under that hope is of counted ones alone, no count can make another one better.
+        under that hope is of counted ones alone, no count can make another one better. (Where
+        paths are too many for the room a choice is searched for, so there it is only likely.)
         """
         if not self._worth_counting:
             return ()

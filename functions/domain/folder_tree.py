@@ -127,10 +127,11 @@ def cheapest(
             children = children or _Below()
             children.add(_Row([NEVER] * folder.forced + [folder.forced * wildcard_usd]), most)
         if children is None and (wildcard >= usd or not most):
-            plain_usd[folder.parent] += usd
+            if folder.parent >= 0:
+                plain_usd[folder.parent] += usd
             continue
         row = children.together(usd, most) if children else _Row([usd])
-        if most and wildcard < row.costs[0]:
+        if wildcard < row.costs[0]:
             row.offer(wildcard, place)
         if folder.parent < 0:
             return tuple(_flat(row.least()))

@@ -13,12 +13,12 @@ FREE_PATHS: Final = 1_000
 EVICTION_USD: Final = FEE_USD / 50
 """What an unchanged object is worth in the cache: 50 of them are worth a path's fee.
 
-Fetching it again is nearly free: an S3 GET is 0.0000004 USD, so even ten regional caches that all
-ask again make 0.000004 USD. What counts is that the next visitor at each of them waits for the
-bucket, a tenth of a second or more. A page is made of some 50 objects: at this price half a cent
-is paid to keep one page warm and no less than a page is thrown away for it. It is 25 times what
-the ten GETs cost, so it is the visitors who decide, and a folder of which at least one object in
-50 has changed goes as a whole.
+Fetching it again is nearly free: an S3 GET is 0.0000004 USD, so even if ten regional caches ask
+again that is 0.000004 USD. What counts is that the next visitor at each of them waits for the
+bucket, a tenth of a second or more. A page is made of some 50 objects, so the rule reads: the fee
+of one path is paid to keep one page warm, and is not paid to keep less. At 25 times what the GETs
+cost it is the visitors who decide; and a folder goes as a whole where more than about one in 50 of
+its objects has changed, which is a folder that was uploaded anew.
 """
 
 WAITING_USD: Final = 20 * FEE_USD

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.domain import batch as batch_module
 from functions.domain.batch import (
     MAX_REFERENCE,
     Ask,
@@ -61,6 +62,31 @@ def test_every_event_has_an_outcome_in_every_state(state: BatchState, event: Eve
         assert sorted(_let_go(effects)) == ["/a", "/b"]
     else:
         assert _let_go(effects) == []
+
+
+def test_the_table_is_what_the_machine_does() -> None:
+    """Whoever reads the module's table knows every transition."""
+    busy = [Meaning.THROTTLED, Meaning.FULL, Meaning.FORBIDDEN]
+    columns: list[list[Event]] = [
+        [Ask()],
+        [MADE],
+        [Refused(meaning, "") for meaning in busy],
+        [Refused(Meaning.BAD_PATHS, "")],
+        [Refused(Meaning.REFERENCE_TAKEN, "")],
+        [Unanswered(), Refused(Meaning.UNKNOWN, "")],
+        [Missing()],
+    ]
+    does = {Call: "", Free: ", freed", Store: ", halved", LookUp: ", looked up"}
+    lines = [line for line in (batch_module.__doc__ or "").splitlines() if line.startswith("| ")]
+    for line, state in zip(lines[1:], BatchState, strict=True):
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert name == state
+        for cell, events in zip(cells, columns, strict=True):
+            for event in events:
+                before = batch("/a", "/b", state=state)
+                after, effects = step(before, event)
+                done = f"{after.state}{does[type(effects[0])] if effects else ''}"
+                assert cell == ("-" if (after, effects) == (before, []) else done), (name, event)
 
 
 def _let_go(effects: Sequence[Effect]) -> list[str]:
@@ -280,15 +306,19 @@ turns = st.lists(
     st.one_of(
         st.integers(1, 5).map(lambda most: ("plan", most)),
         st.sampled_from(FATES).map(lambda fate: ("turn", fate)),
+        st.sampled_from(FATES).map(lambda fate: ("turn", fate)),
         st.just(("late", "")),
     ),
+    min_size=10,
     max_size=40,
 )
 
 
 @settings(max_examples=400, deadline=None)
 @given(
-    paths=st.lists(st.from_regex(r"/[ab~]{1,3}\*?", fullmatch=True), max_size=9, unique=True),
+    paths=st.lists(
+        st.from_regex(r"/[ab~]{1,3}\*?", fullmatch=True), min_size=1, max_size=9, unique=True
+    ),
     script=turns,
     strict=st.booleans(),
 )

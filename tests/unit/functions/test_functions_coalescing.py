@@ -36,7 +36,10 @@ def folder(prefix: str, changed: int) -> list[str]:
     return [f"{prefix}{number:04}.jpg" for number in range(changed)]
 
 
-folders = st.sampled_from(["/", "/a/", "/b/", "/a/a/", "/a/b/", "/a/b/c/", "/b//", "/b/a b/"])
+# some part in a folder of their own, some at a letter, some below one that itself has changed
+folders = st.sampled_from(
+    ["/", "/a/", "/a/a/", "/a/b/c/", "/a/b/ca/", "/a/b/ca/d/", "/a/bb/", "/b//", "/b/a b/"]
+)
 exact_paths = st.builds(str.__add__, folders, st.sampled_from(["", "a", "ab", "c"]))
 starred_paths = st.builds("{}{}*".format, folders, st.sampled_from(["", "a", "b", "c"]))
 MANY = 7
