@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 
-class BackupError(Exception):
+class HoldstillError(Exception):
     """Base of all that the functions raise on purpose."""
 
 
-class ConfigurationError(BackupError):
+class ConfigurationError(HoldstillError):
     """The operator's: an environment or an event that cannot be obeyed. `faults` names each."""
 
     def __init__(self, subject: str, faults: Sequence[str]) -> None:
@@ -23,15 +23,15 @@ class RequestError(ConfigurationError):
     """The schedule's input is not what a schedule of Holdstill sends."""
 
 
-class PlanRefusedError(BackupError):
+class PlanRefusedError(HoldstillError):
     """The host is ready, but the conductor's own checks forbid the freeze. Nothing is held."""
 
 
-class RunFailedError(BackupError):
+class RunFailedError(HoldstillError):
     """The run is over and recorded, and made no snapshot of the kind its host is set up for."""
 
 
-class AwsError(BackupError):
+class AwsError(HoldstillError):
     """AWS did not do what was asked."""
 
 
@@ -45,6 +45,14 @@ class TableError(AwsError):
 
 class Ec2Error(AwsError):
     """EC2 could not be reached, or refused, outside the freeze window."""
+
+
+class CloudFrontError(AwsError):
+    """CloudFront could not be reached, or refused, where nothing was to be made."""
+
+
+class BucketError(AwsError):
+    """S3 could not be reached, or refused to list or to configure a bucket."""
 
 
 class SnapshotNotListedError(Ec2Error):

@@ -11,7 +11,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from functions.domain.errors import BackupError
+from functions.domain.errors import HoldstillError
 
 MAX_CHARACTERS: Final = 4_000
 """CloudFront's limit of a path, the slash before it included.
@@ -36,7 +36,7 @@ _ENCODED: Final = re.compile(f"[\0-\x1f\x7f-\U0010ffff{re.escape(_UNSAFE + _READ
 _CUT_CODE: Final = re.compile(r"%[0-9A-F]?\Z")
 
 
-class NoSuchKeyPathError(BackupError):
+class NoSuchKeyPathError(HoldstillError):
     """The path is not what any key is encoded to: a wildcard, too long, or spelt otherwise."""
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from functions.domain.errors import BackupError
+from functions.domain.errors import HoldstillError
 from holdstill_protocol.errors import MalformedMessageError
 from holdstill_protocol.fields import Fields
 
@@ -24,6 +24,8 @@ class Kind(StrEnum):
     REMOVED = "removed"
     EXPIRED = "expired"
     """Removed by a lifecycle rule: S3 sends no ObjectRemoved for it."""
+    ASKED = "asked"
+    """Nothing, but somebody asked by hand that it be cleared. No event is read as this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Reading:
     ignored: tuple[str, ...] = ()
 
 
-class UnreadableEventError(BackupError):
+class UnreadableEventError(HoldstillError):
     """A message, or some of its records, cannot be read: leave it to the dead-letter queue.
 
     `readable` is what the other records say, which need not wait for somebody to look at it.
