@@ -7,12 +7,14 @@ the code says today.
 import re
 from pathlib import Path
 
-from docs import protocol_blocks, safety_blocks
+from docs import cli_blocks, live_probe_blocks, protocol_blocks, safety_blocks
 
 _BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _HERE = Path(__file__).parent
 
 PAGES = {
+    _HERE / "cli.md": cli_blocks.BLOCKS,
+    _HERE / "live-probe.md": live_probe_blocks.BLOCKS,
     _HERE / "protocol.md": protocol_blocks.BLOCKS,
     _HERE / "safety.md": safety_blocks.BLOCKS,
 }

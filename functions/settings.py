@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 
 from functions.domain.errors import SettingsError
+from functions.domain.site import SiteError
+from functions.domain.sites import Sites
+
+SITES_FILE: Final = "sites.json"
 
 MAX_SNAPSHOT_TIMEOUT_S: Final = 60
 """Far above what CreateSnapshot takes, and above any freeze that a database should bear."""
@@ -40,6 +45,43 @@ class BackupSettings(SweepSettings):
         settings = cls(*given.common(), given.seconds("HOLDSTILL_SNAPSHOT_TIMEOUT_S"))
         given.check()
         return settings
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings(SweepSettings):
+    """What the function that collects uploads is told. `wakes_url`: the queue of the wakes."""
+
+    wakes_url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings; raise SettingsError, which names every fault at once."""
+        given = _Environment(environment)
+        settings = cls(*given.common(), given.text("HOLDSTILL_WAKES_URL"))
+        given.check()
+        return settings
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidateSettings(CollectSettings):
+    """What the function that invalidates is told: no more than the one before it."""
+
+
+def sites_beside(folder: Path) -> Sites:
+    """Return the sites that were deployed with the code. Raise SettingsError.
+
+    The index documents, rules and globs of 200 sites do not fit into an environment.
+    """
+    file = folder / SITES_FILE
+    how = "run cdk deploy: the stack of the uploads puts it there from [sites.*] of holdstill.toml"
+    try:
+        return Sites.from_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(SITES_FILE, [f"is missing; {how}"]) from error
+    except SiteError as error:
+        raise SettingsError(SITES_FILE, error.faults) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(SITES_FILE, [f"cannot be read ({error!r}); {how}"]) from error
 
 
 class _Environment:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra import naming, permissions
@@ -60,6 +61,86 @@ def sounds_without_backup(
         comparison_operator="LessThanThreshold",
         threshold=1,
         treat_missing_data="breaching",
+    )
+
+
+def sounds_for_lines(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    description: str,
+    log_group: logs.ILogGroup,
+    lines: str,
+    metric: str,
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds for any such line of a log, counted as a metric of its own."""
+    logs.CfnMetricFilter(
+        scope,
+        f"{construct_id}Filter",
+        log_group_name=log_group.log_group_name,
+        filter_pattern=lines,
+        metric_transformations=[
+            {"metricNamespace": naming.METRICS, "metricName": metric, "metricValue": "1"}
+        ],
+    )
+    return sounds_above_zero(
+        scope,
+        construct_id,
+        name=name,
+        description=description,
+        namespace=naming.METRICS,
+        metric=metric,
+        dimensions={},
+    )
+
+
+def sounds_without_invocation(
+    scope: Construct, construct_id: str, *, function: str, description: str
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds when a function was not invoked for five minutes.
+
+    Lambda reports nothing of a minute without an invocation: silence is what it listens for.
+    """
+    return _alarm(
+        scope,
+        construct_id,
+        name=f"{function}-silent",
+        description=description,
+        namespace="AWS/Lambda",
+        metric_name="Invocations",
+        dimensions=_dimensions({"FunctionName": function}),
+        statistic="Sum",
+        period=300,
+        evaluation_periods=1,
+        comparison_operator="LessThanThreshold",
+        threshold=1,
+        treat_missing_data="breaching",
+    )
+
+
+def sounds_near_cap(
+    scope: Construct, construct_id: str, *, site: str, cap_usd: float
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds when 80 % of a site's monthly cap is spent.
+
+    The share is measured as paths are used. Days without an upload report nothing and leave the
+    alarm as it is: one message a month, not one for each folder that is uploaded.
+    """
+    return _alarm(
+        scope,
+        construct_id,
+        name=f"{naming.PREFIX}-site-{site}-cap",
+        description=f"{site} has spent 80 % of its {cap_usd:g} USD for paths of this month",
+        namespace=naming.METRICS,
+        metric_name="SpentShareOfCap",
+        dimensions=_dimensions({"service": naming.INVALIDATE, "site": site}),
+        statistic="Maximum",
+        period=300,
+        evaluation_periods=1,
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        threshold=0.8,
+        treat_missing_data="ignore",
     )
 
 

@@ -1,4 +1,4 @@
-"""Builds the one asset that all Lambdas share, without Docker and without a download.
+"""Builds the asset that the Lambdas share, without Docker and without a download.
 
 The dependencies are copied from the environment that runs the synth, which was installed from
 hash-checked locks; they must be the versions of the Lambdas' own lock and pure Python, so that
@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
@@ -49,7 +49,24 @@ def build_asset(root: Path) -> Asset:
     digest = _digest({**contents, "bytecode": bytecode.RUNTIME.encode() if python else b"none"})
     folder = root / "build" / "lambda" / digest
     if not folder.exists():
-        _write(folder, contents, python)
+        _publish(folder, lambda draft: _write(draft, contents, python))
+    return Asset(folder, digest)
+
+
+def with_files(asset: Asset, contents: Mapping[str, bytes]) -> Asset:
+    """Return an asset that has these files by their places beside all of the other's.
+
+    What is told to some functions alone goes there, so that a change of it deploys no other.
+    """
+    digest = _digest({**dict(sorted(contents.items())), "asset": asset.digest.encode()})
+    folder = asset.folder.parent / digest
+
+    def fill(draft: Path) -> None:
+        shutil.copytree(asset.folder, draft, dirs_exist_ok=True)
+        _write(draft, contents, python=None)
+
+    if not folder.exists():
+        _publish(folder, fill)
     return Asset(folder, digest)
 
 
@@ -96,16 +113,20 @@ def _digest(contents: Mapping[str, bytes]) -> str:
 
 
 def _write(folder: Path, contents: Mapping[str, bytes], python: str | None) -> None:
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    if python:
+        bytecode.compile_folder(folder, python)
+
+
+def _publish(folder: Path, fill: Callable[[Path], None]) -> None:
     """Write the folder as a whole or not at all: two synths may run at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix="draft-"))
     try:
-        for name, content in contents.items():
-            path = draft / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        if python:
-            bytecode.compile_folder(draft, python)
+        fill(draft)
         for path in (draft, *draft.rglob("*")):  # whatever the umask: Lambda has a user of its own
             path.chmod(0o755 if path.is_dir() else 0o644)
         try:

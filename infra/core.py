@@ -36,6 +36,7 @@ class CoreStack(Stack):
             partition_key=_string("pk"),
             sort_key=_string("sk"),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            time_to_live_attribute=naming.TABLE_TTL,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
@@ -95,27 +96,14 @@ class CoreStack(Stack):
         So the sweep's lines are counted again, without dimensions. A Metrics Insights query over
         all targets would do the same for more money, a minute later.
         """
-        logs.CfnMetricFilter(
-            self,
-            "AbandonedFilter",
-            log_group_name=log_group.log_group_name,
-            filter_pattern="{ $.RunsAbandoned[0] > 0 }",
-            metric_transformations=[
-                {
-                    "metricNamespace": naming.METRICS,
-                    "metricName": _ABANDONED_ANYWHERE,
-                    "metricValue": "1",
-                }
-            ],
-        )
-        alarms.sounds_above_zero(
+        alarms.sounds_for_lines(
             self,
             "Abandoned",
             name=f"{naming.PREFIX}-runs-abandoned",
             description="A conductor died in the middle of a run: the sweep ended the run",
-            namespace=naming.METRICS,
+            log_group=log_group,
+            lines="{ $.RunsAbandoned[0] > 0 }",
             metric=_ABANDONED_ANYWHERE,
-            dimensions={},
         )
 
 

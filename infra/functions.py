@@ -7,6 +7,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra import alarms, naming, permissions
@@ -34,7 +35,9 @@ class Function(Construct):
         statements: Sequence[Statement],
         environment: Mapping[str, str],
         dead_letters_arn: str | None = None,
+        policies: Sequence[str] = (),
     ) -> None:
+        """`policies`: ARNs of managed ones, for what is too much for the role's own."""
         super().__init__(scope, construct_id)
         log_group = logs.LogGroup(
             self,
@@ -51,6 +54,10 @@ class Function(Construct):
             "Role",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={"run": iam.PolicyDocument.from_json(permissions.document(granted))},
+            managed_policies=[
+                iam.ManagedPolicy.from_managed_policy_arn(self, f"Policy{number}", policy)
+                for number, policy in enumerate(policies)
+            ],
         )
         function = lambda_.Function(
             self,
@@ -95,3 +102,19 @@ class Function(Construct):
         self.log_group = log_group
         self.arn = function.function_arn
         self.role_arn = role.role_arn
+
+    def read(self, queue: sqs.CfnQueue, *, batch_size: int, at_once: int) -> None:
+        """Let Lambda give it the queue's messages, in batches, to so many of it at once.
+
+        The bound is the event source's own: where a function is throttled instead, each refused
+        attempt counts as a receive, and messages that nobody tried to read end as dead letters.
+        """
+        lambda_.CfnEventSourceMapping(
+            self,
+            "Messages",
+            event_source_arn=queue.attr_arn,
+            function_name=self.arn,
+            batch_size=batch_size,
+            function_response_types=["ReportBatchItemFailures"],
+            scaling_config={"maximumConcurrency": at_once},
+        )

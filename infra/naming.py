@@ -13,12 +13,21 @@ FLEETS: Final = 32
 
 CORE_STACK: Final = f"{PREFIX}-core"
 TABLE: Final = PREFIX
+TABLE_TTL: Final = "delete_after_s"
+"""DynamoDB deletes a row some time after this, in epoch seconds; most rows have none."""
 OPEN_RUNS_INDEX: Final = "open-runs"
 ALARM_TOPIC: Final = f"{PREFIX}-alarms"
 SWEEP: Final = f"{PREFIX}-sweep"
 """The sweep function, and the `service` of its logs and metrics."""
 BACKUP_SERVICE: Final = f"{PREFIX}-backup"
 """The `service` of all backup functions' logs and metrics, whatever their fleet."""
+UPLOADS_STACK: Final = f"{PREFIX}-uploads"
+UPLOADS_QUEUE: Final = f"{PREFIX}-uploads"
+UPLOADS_DEAD_LETTERS: Final = f"{PREFIX}-uploads-dead-letters"
+WAKES_QUEUE: Final = f"{PREFIX}-wakes"
+COLLECT_UPLOADS: Final = f"{PREFIX}-collect-uploads"
+INVALIDATE: Final = f"{PREFIX}-invalidate"
+"""The functions of the uploads, and each one's `service`."""
 METRICS: Final = "Holdstill"
 """The CloudWatch namespace of the functions' own metrics."""
 
@@ -71,14 +80,19 @@ def schedule(target: str) -> str:
     return f"{fleet_prefix(fleet_of(target))}-{target}"
 
 
-def pascal(target: str) -> str:
+def pascal(name: str) -> str:
     """Return the name as CloudFormation's logical ids allow it: `recipes-db` is `RecipesDb`.
 
     Two names can become one (`db-1` and `db1`): the configuration refuses such a pair.
     """
-    return "".join(part.capitalize() for part in target.split("-"))
+    return "".join(part.capitalize() for part in name.split("-"))
 
 
 def agent_output(target: str) -> str:
     """Return the key of the stack output that tells the target's agent what it needs."""
     return f"Agent{pascal(target)}"
+
+
+def site_output(site: str) -> str:
+    """Return the key of the stack output that tells the command line of a site."""
+    return f"Site{pascal(site)}"

@@ -11,6 +11,8 @@ Statement = dict[str, Any]
 
 SEND: Final = ("sqs:SendMessage",)
 RECEIVE: Final = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+CONSUME: Final = (*RECEIVE, "sqs:GetQueueAttributes")
+"""What an agent does with its commands, and Lambda with the messages that it gives a function."""
 _TAKE: Final = (*RECEIVE, "sqs:ChangeMessageVisibility", "sqs:PurgeQueue")
 """Everything by which a principal could make a message disappear."""
 
@@ -67,6 +69,48 @@ def sweep() -> list[Statement]:
     ]
 
 
+def collect_uploads(uploads_arn: str, wakes_arn: str) -> list[Statement]:
+    """Let it take the buckets' messages, note what changed, and wake whoever clears it."""
+    return [
+        allow(CONSUME, [uploads_arn]),
+        allow(SEND, [wakes_arn]),
+        _rows(
+            *("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"),
+            of=("OBJECT#*", "DISTRIBUTION#*"),
+        ),
+    ]
+
+
+def invalidate(wakes_arn: str) -> list[Statement]:
+    """Let it be woken, wake itself later, and keep what waits, was asked and was used."""
+    return [
+        allow([*CONSUME, *SEND], [wakes_arn]),
+        _rows(
+            *("BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem"),
+            *("PutItem", "Query", "UpdateItem"),
+            of=("DISTRIBUTION#*", "ACCOUNT"),
+        ),
+    ]
+
+
+def clear(distributions: Sequence[str]) -> Statement:
+    """Let a function clear these distributions' caches, and see what became of it."""
+    place = f"arn:{Aws.PARTITION}:cloudfront::{Aws.ACCOUNT_ID}:distribution"
+    return allow(
+        [
+            "cloudfront:CreateInvalidation",
+            "cloudfront:GetInvalidation",
+            "cloudfront:ListInvalidations",
+        ],
+        [f"{place}/{distribution}" for distribution in distributions],
+    )
+
+
+def list_objects(buckets: Sequence[str]) -> Statement:
+    """Let a function see which objects these buckets have, and no more of them."""
+    return allow(["s3:ListBucket"], [f"arn:{Aws.PARTITION}:s3:::{bucket}" for bucket in buckets])
+
+
 def start(function_arn: str, dead_letters_arn: str | None = None) -> list[Statement]:
     """Let a schedule start a function, and put aside what it could not start."""
     invoke = allow(["lambda:InvokeFunction"], [function_arn])
@@ -76,7 +120,7 @@ def start(function_arn: str, dead_letters_arn: str | None = None) -> list[Statem
 def host(commands_arn: str, replies_arn: str) -> list[Statement]:
     """Let an agent use its own target's two queues, each in one direction."""
     return [
-        allow([*RECEIVE, "sqs:GetQueueAttributes"], [commands_arn]),
+        allow(CONSUME, [commands_arn]),
         allow(SEND, [replies_arn]),
     ]
 
@@ -158,10 +202,10 @@ def _snapshots() -> list[Statement]:
     ]
 
 
-def _rows(*actions: str) -> Statement:
-    """Allow the actions on runs and leases: rows whose key begins with a target, and no others."""
+def _rows(*actions: str, of: Sequence[str] = ("TARGET#*",)) -> Statement:
+    """Allow the actions on rows whose key is like these, and no others."""
     return allow(
         [f"dynamodb:{action}" for action in actions],
         [arn("dynamodb", f"table/{naming.TABLE}")],
-        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["TARGET#*"]}},
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(of)}},
     )

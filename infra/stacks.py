@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from aws_cdk import Annotations, App
+from aws_cdk import App
 from aws_cdk.cx_api import CloudAssembly
 
 from infra import naming
@@ -14,13 +14,16 @@ from infra.configuration import Configuration, Target
 from infra.core import CoreStack
 from infra.errors import InfraError
 from infra.fleet import FleetStack
+from infra.uploads import UploadsStack
 
 MOST_RESOURCES: Final = 450
 """CloudFormation refuses 500 in one stack: stop while there is room to mend it."""
+MOST_OUTPUTS: Final = 200
+"""CloudFormation's own limit. A target has one, and so has a site."""
 
 
 class StackTooLargeError(InfraError):
-    """A stack holds more resources than CloudFormation safely takes."""
+    """A stack holds more than CloudFormation safely takes."""
 
 
 def make_app(outdir: Path | None = None) -> App:
@@ -37,7 +40,7 @@ def make_app(outdir: Path | None = None) -> App:
 
 
 def add_stacks(app: App, configuration: Configuration, asset: Asset) -> None:
-    """Add the core stack, and one stack for each fleet that has a target."""
+    """Add the core stack, one for each fleet that has a target, and one for all sites."""
     core = CoreStack(app, asset=asset, alarm_email=configuration.alarm_email)
     fleets: defaultdict[int, list[Target]] = defaultdict(list)
     for _, target in sorted(configuration.targets.items()):
@@ -45,26 +48,24 @@ def add_stacks(app: App, configuration: Configuration, asset: Asset) -> None:
     for fleet, targets in sorted(fleets.items()):
         FleetStack(app, fleet=fleet, targets=targets, asset=asset).add_stack_dependency(core)
     if configuration.sites:
-        Annotations.of(core).add_warning_v2(
-            "holdstill:sites",
-            f"[sites] is checked but not deployed by this version: "
-            f"{', '.join(configuration.sites)} will not be invalidated",
-        )
+        uploads = UploadsStack(app, sites=configuration.sites, asset=asset)
+        uploads.add_stack_dependency(core)
 
 
 def synthesize(app: App) -> CloudAssembly:
     """Write the templates, or raise StackTooLargeError."""
     assembly = app.synth()
     faults = [
-        f"{stack.stack_name} would have {size} resources, and more than {MOST_RESOURCES} are not "
-        "safe in one stack: deploy some of its targets from another account or Region"
+        f"{stack.stack_name} would have {size} {kind.lower()}, and more than {most} are not safe "
+        "in one stack: deploy some of its targets or sites from another account or Region"
         for stack in assembly.stacks
-        if (size := _resources(Path(stack.template_full_path))) > MOST_RESOURCES
+        for kind, most in (("Resources", MOST_RESOURCES), ("Outputs", MOST_OUTPUTS))
+        if (size := _size(Path(stack.template_full_path), kind)) > most
     ]
     if faults:
         raise StackTooLargeError("\n".join(faults))
     return assembly
 
 
-def _resources(template: Path) -> int:
-    return len(json.loads(template.read_text(encoding="utf-8"))["Resources"])
+def _size(template: Path, section: str) -> int:
+    return len(json.loads(template.read_text(encoding="utf-8")).get(section, {}))

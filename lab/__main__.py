@@ -25,7 +25,8 @@ _END_S = 30.0
 
 
 def demo(options: argparse.Namespace) -> int:
-    """Make one whole backup, step by step, and prove its copy."""
+    """Make one whole backup, step by step, prove its copy, and follow uploads to the visitors."""
+    sys.path.append(str(ROOT / "agent" / "src"))  # the protocol, which functions import
     from lab.demo import demo as run  # noqa: PLC0415 - the other commands start faster without
 
     return run(options.workdir, keep=options.keep, no_disks=options.no_disks)
@@ -52,6 +53,15 @@ def faults(options: argparse.Namespace) -> int:
         at_length=options.at_length,
         seed=options.seed,
     )
+
+
+def uploads(options: argparse.Namespace) -> int:
+    """Upload 10,000 objects in a minute with trouble at CloudFront, and count calls and dollars."""
+    sys.path.append(str(ROOT / "agent" / "src"))  # the protocol, which functions import
+    from lab.storm import Storm  # noqa: PLC0415
+    from lab.uploads import run  # noqa: PLC0415
+
+    return run(options.workdir, ROOT / "build", Storm(uploads=options.uploads))
 
 
 def cold_start(options: argparse.Namespace) -> int:
@@ -104,9 +114,9 @@ def status(options: argparse.Namespace) -> int:
     state = journal.read()
     held = journal.held()
     print(f"{journal.workdir}: {'up' if held else 'down'}")
-    for name in ("url", "ec2_url", "not_real"):
+    for name in ("url", "ec2_url", "edge_url", "not_real"):
         if held and state.get(name):
-            print(f"  {name}  {state[name]}")
+            print(f"  {name:<8}  {state[name]}")
     for point in kernel.mounts_of(journal.workdir):
         print(f"  mount  {point}")
     for device in kernel.loops_of(journal.workdir):
@@ -132,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line's parser; each command is a function with its help as docstring."""
     root = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for run in (demo, bench, faults, cold_start, up, down, status, env):
+    for run in (demo, bench, faults, uploads, cold_start, up, down, status, env):
         command = _add(commands, run)
         if run is cold_start:
             command.add_argument(
@@ -173,6 +183,10 @@ def parser() -> argparse.ArgumentParser:
                 "--at-length", action="store_true", help="the killing ones 100 times, not 10"
             )
             command.add_argument("--seed", type=int, help="of the random moments (default: any)")
+        if run is uploads:
+            command.add_argument(
+                "--uploads", type=int, default=10_000, help="how many (default 10000)"
+            )
         if run is bench:
             command.add_argument(
                 "--rounds", type=int, default=12, help="backups of each way and world (default 12)"

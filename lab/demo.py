@@ -1,4 +1,4 @@
-"""`python -m lab demo`: one whole backup in a Region in a box, and the proof of its copy."""
+"""`python -m lab demo`: in a Region in a box, a backup with the proof of its copy; then uploads."""
 
 import time
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from lab import site_demo
+from lab.screen import Screen
 from lab.stage import TARGET, Stage
 from lab.timeline import Timeline
 
@@ -18,29 +20,14 @@ _MEANINGS = {
 }
 
 
-class Screen:
-    """Prints each step with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def step(self, text: str) -> None:
-        """Print a step that begins now."""
-        print(f"{time.monotonic() - self._began:6.1f} s  {text}", flush=True)
-
-    def facts(self, facts: Mapping[str, object]) -> None:
-        """Print names and values under one another."""
-        width = max(map(len, facts))
-        for name, value in facts.items():
-            print(f"          {name:<{width}}  {value}", flush=True)
-
-
 def demo(workdir: Path, *, keep: bool, no_disks: bool) -> int:
-    """Run the demo; return 0 only if the verdict is good and the copy holds."""
+    """Run the demo; return 0 only if verdict and copy are good and every upload was seen."""
     screen = Screen()
-    with Stage(workdir, say=screen.step, real_disks=False if no_disks else None) as stage:
+    real_disks = False if no_disks else None
+    with Stage(workdir, say=screen.step, real_disks=real_disks, site=site_demo.fill) as stage:
         screen.step(f"the host: {stage.host.reality}")
         good = _back_up_and_check(stage, screen)
+        good = site_demo.show(stage.region, stage.site, screen) and good
         if keep:
             _keep(stage, workdir)
     screen.step("nothing is left: no process, mount, loop device or frozen filesystem")

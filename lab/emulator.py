@@ -18,6 +18,8 @@ ACCOUNT = "000000000000"
 """MiniStack's account for the access key `test`; the EC2 endpoint uses the same."""
 KEY = "test"
 """Access key and secret: of no account, and MiniStack gives it ACCOUNT."""
+NOWHERE = "http://127.0.0.1:1"
+"""Refuses every connection: of a service that a lab does without."""
 _ROOT = Path(__file__).parents[1]
 
 
@@ -43,8 +45,8 @@ class Emulator:
         request(f"{self.url}/_lab/hop", {"hop_ms": hop_ms})
 
 
-def start(workdir: Path, ec2_url: str) -> Emulator:
-    """Start MiniStack, and do not wait for it; its Lambdas find EC2 at `ec2_url`."""
+def start(workdir: Path, ec2_url: str, cloudfront_url: str = NOWHERE) -> Emulator:
+    """Start MiniStack, and do not wait for it; its Lambdas find EC2 and CloudFront at the URLs."""
     port, queue_port = free_port(), free_port()
     sqs_url = f"http://127.0.0.1:{queue_port}"
     scratch = workdir / "emulator"
@@ -63,6 +65,7 @@ def start(workdir: Path, ec2_url: str) -> Emulator:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL_EC2": ec2_url,
         "AWS_ENDPOINT_URL_SQS": sqs_url,
+        "AWS_ENDPOINT_URL_CLOUDFRONT": cloudfront_url,
         "LAB_QUEUE_PORT": str(queue_port),
     }
     child = children.start(

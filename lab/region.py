@@ -1,4 +1,4 @@
-"""A whole Region: emulator, EC2 endpoint, disks, and a teardown that always works.
+"""A whole Region: emulator, EC2 endpoint, disks, CloudFront, and a teardown that always works.
 
 with Region(Path("build/lab")) as region:
     host = region.add_host(volume_sizes_gib=[1])
@@ -22,6 +22,8 @@ from botocore.config import Config
 
 from lab import backing, children, emulator
 from lab.ec2.controls import Controls
+from lab.edge import process as edge_process
+from lab.edge.process import Edge
 from lab.emulator import REGION, Emulator
 from lab.interrupts import uninterrupted
 from lab.journal import Journal
@@ -60,6 +62,7 @@ class Region:
         if real_disks is False:
             self.not_real = "asked for"
         self._emulator: Emulator
+        self._edge: Edge
         self._terminated: signal.Handlers | None = None
         self._ec2_url = ""
 
@@ -99,7 +102,7 @@ class Region:
 
     @property
     def url(self) -> str:
-        """The endpoint of all services but EC2; queues have a shorter way too (`environment`)."""
+        """The endpoint of all services but EC2 and CloudFront; queues have a shorter way too."""
         return self._emulator.url
 
     @property
@@ -108,12 +111,18 @@ class Region:
         return self._ec2_url
 
     @property
+    def edge(self) -> Edge:
+        """CloudFront: its API, its distributions and what a test may set in it."""
+        return self._edge
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a program needs in its environment to see this Region (and nothing real)."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_EC2": self.ec2_url,
             "AWS_ENDPOINT_URL_SQS": self._emulator.sqs_url,
+            "AWS_ENDPOINT_URL_CLOUDFRONT": self.edge.url,
             "AWS_ACCESS_KEY_ID": emulator.KEY,
             "AWS_SECRET_ACCESS_KEY": emulator.KEY,
             "AWS_REGION": REGION,
@@ -128,12 +137,18 @@ class Region:
         session: Any = boto3.Session(
             aws_access_key_id=emulator.KEY, aws_secret_access_key=emulator.KEY, region_name=REGION
         )
-        url = {"ec2": self.ec2_url, "sqs": self._emulator.sqs_url}.get(service, self.url)
+        ways = {
+            "ec2": self.ec2_url,
+            "sqs": self._emulator.sqs_url,
+            "cloudfront": self.edge.url,
+        }
+        url = ways.get(service, self.url)
         return session.client(service, endpoint_url=url, config=Config(**config))
 
     def reset(self) -> None:
-        """Empty the emulator and put the hop and EC2's settings back; hosts stay."""
+        """Empty the emulator, put the settings of all back; hosts and distributions stay."""
         self._emulator.reset()
+        self.edge.reset()
         self.set_hop_ms(0)
         self.control_ec2(**asdict(Controls()))
 
@@ -215,12 +230,19 @@ class Region:
             cwd=Path(__file__).parents[1],
         )
         self.journal.note_child(ec2)
-        self._emulator = emulator.start(self.workdir, self._ec2_url)
+        self._edge = edge_process.start(self.workdir)
+        self.journal.note_child(self._edge.child)
+        self._emulator = emulator.start(self.workdir, self._ec2_url, self._edge.url)
         self.journal.note_child(self._emulator.child)
         self._emulator.wait()
+        self._edge.wait()
         ec2.wait_for(lambda: emulator.answers(f"{self._ec2_url}/_lab/state"), timeout_s=20)
         self.journal.note(
-            url=self.url, ec2_url=self.ec2_url, environment=self.environment, not_real=self.not_real
+            url=self.url,
+            ec2_url=self.ec2_url,
+            edge_url=self.edge.url,
+            environment=self.environment,
+            not_real=self.not_real,
         )
 
 

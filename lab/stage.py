@@ -18,6 +18,7 @@ from lab.deploy import ROOT, Cdk
 from lab.errors import LabError
 from lab.host import AgentConfig, Child, DatabaseHost, FallbackHost, LabHost, Moment, install_agent
 from lab.region import ZONE, AttachedVolume, Host, Region
+from lab.site import Site
 from lab.temporary import Temporary
 
 TARGET = "recipes-db"
@@ -53,11 +54,13 @@ class Stage(Temporary):
     """Region, deployment, database host and agent, as a context manager that leaves nothing.
 
     `say` hears of each step as it begins. `prefill` writes the whole volume first, so that its
-    copies cost the same all along. Without `load` only the probes write. `agent` changes what
-    stands in agent.toml.
+    copies cost the same all along. Without `load` only the probes write. With `site` there is a
+    bucket with its distribution too, in the same deployment; it puts objects into the bucket before
+    anybody is told of them. `agent` changes what stands in agent.toml.
     """
 
     region: Region
+    site: Site
     instance: Host
     host: LabHost
     protection: Protection
@@ -73,6 +76,7 @@ class Stage(Temporary):
         attempts: int = 1,
         prefill: bool = False,
         load: bool = True,
+        site: Callable[[Site], None] | None = None,
         **agent: Any,
     ) -> None:
         super().__init__()
@@ -83,12 +87,16 @@ class Stage(Temporary):
         self._attempts = attempts
         self._prefill = prefill
         self._load = load
+        self._fill_site = site
         self._agent_changes = agent
 
     def _build(self) -> None:
         self._say("starting the Region: emulator, EC2 endpoint, disks")
         self.region = self._undo.enter_context(Region(self._workdir, real_disks=self._real_disks))
         self.instance = self.region.add_host([self._volume_gib], prefill=self._prefill)
+        if self._fill_site:
+            self.site = Site(self.region)
+            self._fill_site(self.site)
         self._say("deploying the template with `cdk deploy`")
         self.protection = self._deploy()
         devices = [volume.device for volume in self.instance.volumes]
@@ -103,17 +111,16 @@ class Stage(Temporary):
 
     def _deploy(self) -> Protection:
         config = self._workdir / "holdstill.toml"
-        config.write_text(
-            _CONFIG.format(
-                target=TARGET, instance=self.instance.instance_id, attempts=self._attempts
-            )
+        text = _CONFIG.format(
+            target=TARGET, instance=self.instance.instance_id, attempts=self._attempts
         )
+        config.write_text(text + (self.site.configuration if self._fill_site else ""))
         cdk = Cdk(self.region, config=config)
         cdk.bootstrap()
         outputs = cdk.deploy()
         for values in outputs.values():
             for text in values.values():
-                if text.startswith("{") and (found := json.loads(text))["target"] == TARGET:
+                if text.startswith("{") and (found := json.loads(text)).get("target") == TARGET:
                     return self._protection(found["commands_url"], found["replies_url"])
         raise LabError(f"no output of the stacks is about {TARGET}: {outputs}")
 

@@ -12,8 +12,10 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudfront import CloudFrontClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 PATIENT: Final = Config(
@@ -21,6 +23,11 @@ PATIENT: Final = Config(
 )
 ONCE: Final = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 1})
 """For who repeats by himself, and has a deadline that five tries of 13 s would run over."""
+
+CREATING: Final = Config(
+    connect_timeout=3, read_timeout=15, retries={"mode": "standard", "total_max_attempts": 1}
+)
+"""CreateInvalidation takes its time for 3,000 paths. A lost answer costs the same call again."""
 
 LISTENING: Final = Config(
     connect_timeout=3, read_timeout=25, retries={"mode": "standard", "total_max_attempts": 3}
@@ -48,11 +55,15 @@ def _make(service: str, config: Config) -> Any:
 def refuse_strangers(http_response: Any, **_: object) -> None:
     """Raise ResponseParserError for a web page in AWS's place.
 
-    Where the service speaks JSON botocore takes it for an answer, and a write for done.
+    Where the service speaks JSON botocore takes it for an answer, and a write for done. S3 has
+    nothing to say after some writes, but always names the request.
     """
     kind = http_response.headers.get("content-type", "")
-    if "json" not in kind and "xml" not in kind:
-        raise ResponseParserError(f"not an answer of AWS, but {kind or 'something untyped'}")
+    if "json" in kind or "xml" in kind:
+        return
+    if "x-amz-request-id" in http_response.headers and not http_response.content:
+        return
+    raise ResponseParserError(f"not an answer of AWS, but {kind or 'something untyped'}")
 
 
 @cache
@@ -87,6 +98,34 @@ def commands() -> "SQSClient":
 def replies() -> "SQSClient":
     """Return the client that listens, on a connection of its own."""
     client: SQSClient = _make("sqs", LISTENING)
+    return client
+
+
+@cache
+def cloudfront_once() -> "CloudFrontClient":
+    """Return the client for CreateInvalidation: each of its calls is one call, and is counted."""
+    client: CloudFrontClient = _make("cloudfront", CREATING)
+    return client
+
+
+@cache
+def cloudfront() -> "CloudFrontClient":
+    """Return the client that only reads, and may be throttled meanwhile."""
+    client: CloudFrontClient = _make("cloudfront", PATIENT)
+    return client
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the client that lists buckets."""
+    client: S3Client = _make("s3", PATIENT)
+    return client
+
+
+@cache
+def wakes() -> "SQSClient":
+    """Return the client that sends wakes."""
+    client: SQSClient = _make("sqs", PATIENT)
     return client
 
 

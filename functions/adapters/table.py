@@ -3,9 +3,25 @@
 | row | pk | sk | besides |
 |---|---|---|---|
 | run | TARGET#name | RUN#scheduled time | open_pk, open_sk (its deadline) while it is open |
-| lease | TARGET#name | LEASE | owner, expires_s (epoch seconds) |
+| lease | TARGET#name, DISTRIBUTION#id | LEASE | owner, expires_s (epoch seconds) |
+| seen | OBJECT#site#SHA-256 of the key | SEEN | document: the key's last change |
+| waiting | DISTRIBUTION#id | WAITING#row id (the oldest first) | document |
+| batch | DISTRIBUTION#id | BATCH#OPEN#batch id, at last BATCH#DONE#batch id | document, contents |
+| contents | DISTRIBUTION#id | PART#batch id#digest#number | piece: bytes |
+| answered | DISTRIBUTION#id | ANSWERED#CloudFront's CreateTime#batch id | batch_id |
+| aside | DISTRIBUTION#id | ASIDE#SHA-256 of the path | document |
+| wake | DISTRIBUTION#id | WAKE | due: when the next look is |
+| calls | ACCOUNT | CALLS | calls: the instants of the last ones; version |
+| used | ACCOUNT | USED#year-month | site:name: how many paths, for each site |
+
+A document is JSON (`functions.domain.invalidation_json`), so that a whole row can be a condition:
+equal texts are equal values. A batch's contents are named by a digest, and parts says how many
+rows they are. DynamoDB deletes a row some time after its delete_after_s (epoch seconds), if it has
+one.
 """
 
+import hashlib
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -20,13 +36,54 @@ if TYPE_CHECKING:
 OPEN_RUNS: Final = "open-runs"
 OPEN: Final = "OPEN"
 LEASE: Final = "LEASE"
+SEEN: Final = "SEEN"
+WAITING: Final = "WAITING#"
+BATCH_OPEN: Final = "BATCH#OPEN#"
+BATCH_DONE: Final = "BATCH#DONE#"
+PART: Final = "PART#"
+ANSWERED: Final = "ANSWERED#"
+ASIDE: Final = "ASIDE#"
+WAKE: Final = "WAKE"
+CALLS: Final = "CALLS"
+USED: Final = "USED#"
+
+DOCUMENT: Final = {"#document": "document"}
+"""For expressions: so the word may be a reserved one."""
+
+CONFLICTS_S: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Pauses after a write that met another one of the same row: botocore does not repeat these."""
 
 _Answer = TypeVar("_Answer")
 
 
+def key(pk: str, sk: str) -> dict[str, "AttributeValueTypeDef"]:
+    """Return the key of a row."""
+    return {"pk": {"S": pk}, "sk": {"S": sk}}
+
+
+def of_distribution(distribution: str, sk: str) -> dict[str, "AttributeValueTypeDef"]:
+    """Return the key of one of a distribution's rows."""
+    return key(f"DISTRIBUTION#{distribution}", sk)
+
+
+def of_object(site: str, name: str) -> dict[str, "AttributeValueTypeDef"]:
+    """Return the key of the row of what was seen of a site's object, by the object's own key."""
+    return key(f"OBJECT#{site}#{digest(name)}", SEEN)
+
+
+def of_account(sk: str) -> dict[str, "AttributeValueTypeDef"]:
+    """Return the key of one of the account's rows."""
+    return key("ACCOUNT", sk)
+
+
+def digest(name: str) -> str:
+    """Return the SHA-256 of a name: an object's may be longer than a row's may (1,024 bytes)."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
 def row(target: str, kind: str) -> dict[str, "AttributeValueTypeDef"]:
-    """Return the key of a row: of a target's lease, or of one of its runs."""
-    return {"pk": {"S": f"TARGET#{target}"}, "sk": {"S": kind}}
+    """Return the key of one of a target's rows."""
+    return key(f"TARGET#{target}", kind)
 
 
 def run_kind(scheduled_at: str) -> str:
@@ -41,14 +98,20 @@ def attributes(values: Mapping[str, object]) -> dict[str, "AttributeValueTypeDef
 
 def permitted(write: Callable[[], _Answer]) -> bool:
     """Write, and return whether the write's condition held; raise TableError for all else."""
-    try:
-        write()
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException":
-            return False
-        raise TableError(str(error)) from error
-    except UNANSWERED as error:
-        raise TableError(str(error)) from error
+    for pause_s in (*CONFLICTS_S, None):
+        try:
+            write()
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            if code == "ConditionalCheckFailedException":
+                return False
+            if code != "TransactionConflictException" or pause_s is None:
+                raise TableError(str(error)) from error
+            time.sleep(pause_s)
+        except UNANSWERED as error:
+            raise TableError(str(error)) from error
+        else:
+            break
     return True
 
 
@@ -68,6 +131,8 @@ def _attribute(value: object) -> "AttributeValueTypeDef":
             return {"BOOL": value}
         case int():
             return {"N": str(value)}
+        case bytes():
+            return {"B": value}
         case Mapping():
             return {"M": attributes(value)}
         case tuple() | list():

@@ -14,6 +14,7 @@ from typing import Final
 from functions.domain.folder_tree import NEVER, Folder, cheapest, grow
 from functions.domain.invalidation_limits import Room
 from functions.domain.path_prices import Prices
+from functions.domain.paths import STAR_IN_KEY
 from functions.domain.wildcards import Wildcard, covers, is_wildcard
 
 Counts = Mapping[str, int | None]
@@ -66,7 +67,7 @@ class Coalescing:
     counting at any time: a folder without a count is never cleared as a whole to save money.
 
     `waiting` maps each path to when the oldest of its uploads was made. A path that ends in `*`
-    stands for a key that no exact path can name. `escalated` goes first, in its order.
+    is sent as it is, and `reasons` has why (`Path.reason`). `escalated` goes first, in its order.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Coalescing:
         prices: Prices,
         room: Room,
         escalated: Sequence[Wildcard] = (),
+        reasons: Mapping[str, str] | None = None,
     ) -> None:
         self._prices = prices
         self._room = room
         by_age = sorted(sorted(waiting), key=waiting.__getitem__)
         starred = [path for path in by_age if is_wildcard(path)]
-        self._forced = _placed([*escalated, *map(_named_by_a_star, starred)], room.wildcards)
+        whole = [Wildcard(path, (reasons or {}).get(path) or STAR_IN_KEY) for path in starred]
+        self._forced = _placed([*escalated, *whole], room.wildcards)
         covered = _prefixes(self._forced)
         self._open = [path for path in by_age if not path.startswith(covered)]
         self._starred = frozenset(starred)
@@ -213,10 +216,6 @@ class Coalescing:
         elif evicted and not pays:
             reason += f", for only {self._room.exact:,} more may be in progress"
         return Wildcard(f"{folder.prefix}*", reason, evicted)
-
-
-def _named_by_a_star(path: str) -> Wildcard:
-    return Wildcard(path, f"the key has a * in its name: {path} is the least that clears it")
 
 
 def _placed(wanted: Sequence[Wildcard], most: int) -> list[Wildcard]:

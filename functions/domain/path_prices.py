@@ -83,3 +83,18 @@ def prices(
         path_usd=path_price(used_this_month, month_elapsed),
         cap_spent=cap_usd is not None and spent_usd >= cap_usd,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """What so many paths more cost an account now, and how many free ones it has before them."""
+
+    paths: int
+    free_left: int
+    usd: float
+
+
+def fee_of(paths: int, used_this_month: int) -> Fee:
+    """Return the fee of paths on top of those that the account has used in the month."""
+    free_left = max(0, FREE_PATHS - used_this_month)
+    return Fee(paths, free_left, FEE_USD * max(0, paths - free_left))

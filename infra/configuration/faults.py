@@ -7,7 +7,7 @@ from typing import Final
 
 from infra.errors import InfraError
 
-_HEADER: Final = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
+_HEADER: Final = re.compile(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=")
 
 

@@ -1,12 +1,15 @@
 """The forms that a value can have; each says what it takes in words that teach."""
 
 import difflib
+import math
 import re
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from functions.domain.path_rules import PathRule
+from functions.domain.site import EventSource
 from infra.configuration.schedules import FORMS, Schedule, ScheduleError, parse_schedule
 
 
@@ -82,6 +85,40 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class Dollars:
+    """An amount of US dollars."""
+
+    takes: str = "dollars, 0 or more, as in 5 or 2.50"
+
+    def read(self, value: Any) -> float:
+        """Return the amount; TOML's inf and nan are none."""
+        if type(value) in {int, float} and math.isfinite(value) and value >= 0:
+            return float(value)
+        raise FormError(f"must be {self.takes}, not {shown(value)}")
+
+
+@dataclass(frozen=True, slots=True)
+class PathRules:
+    """A list of tables, each with the further paths of the keys that it matches."""
+
+    takes: str = 'a list of tables like { match = "{page}.html", paths = ["/{page}"] }'
+
+    def read(self, value: Any) -> tuple[PathRule, ...]:
+        """Return the rules in their order; what their braces say, the site itself judges."""
+        if not isinstance(value, list):
+            raise FormError(f"must be {self.takes}, not {shown(value)}")
+        return tuple(self._rule(entry) for entry in value)
+
+    def _rule(self, entry: Any) -> PathRule:
+        match entry:
+            case {"match": str(match), "paths": [*paths], **rest} if not rest and all(
+                isinstance(path, str) for path in paths
+            ):
+                return PathRule(match, tuple(paths))
+        raise FormError(f"must be {self.takes}, not {shown(entry)}")
+
+
+@dataclass(frozen=True, slots=True)
 class Spoken:
     """A string that a function of its own reads."""
 
@@ -121,6 +158,13 @@ def _timezone(text: str) -> str:
     )
 
 
+def _event_source(text: str) -> EventSource:
+    try:
+        return EventSource(text)
+    except ValueError:
+        raise FormError(f'must be "s3" or "eventbridge", not {shown(text)}') from None
+
+
 SCHEDULE: Final = Spoken(f"of the form {FORMS}", _schedule)
 TIMEZONE: Final = Spoken("a time zone of the IANA database, as in Asia/Tokyo", _timezone)
 TARGET_NAME: Final = Text(
@@ -146,4 +190,7 @@ ORIGIN_PATH: Final = Text(
     "empty, or a path that begins with / and does not end with it", r"|/|(/[^/]+)+"
 )
 INDEX_DOCUMENTS: Final = Texts(Text("a file's name without /", r"[^/]+"), 0)
-EVENTS: Final = Text('"s3" or "eventbridge"', r"s3|eventbridge")
+EXTRA_PATHS: Final = PathRules()
+IGNORE: Final = Texts(Text("a pattern of keys as in **/*.map", r"(?s).+"), 0)
+CAP: Final = Dollars()
+EVENTS: Final = Spoken('"s3" or "eventbridge"', _event_source)

@@ -7,6 +7,7 @@ not here does not exist.
 from dataclasses import dataclass
 from typing import Any, Final
 
+from functions.domain.site import EventSource
 from infra.configuration import forms
 from infra.configuration.forms import Form, Whole
 
@@ -123,7 +124,27 @@ SITE: Final = (
         "index_documents",
         forms.INDEX_DOCUMENTS,
         (),
-        "files that a folder's own address shows as well",
+        "files that a folder's own address shows as well: with index.html, docs/index.html also "
+        "clears /docs/",
     ),
-    Key("events", forms.EVENTS, "s3", "where the bucket's events come from"),
+    Key(
+        "extra_paths",
+        forms.EXTRA_PATHS,
+        (),
+        "further addresses of the same file, where viewers' requests are rewritten; see below",
+    ),
+    Key("ignore", forms.IGNORE, (), "files whose changes clear nothing; see below"),
+    Key(
+        "monthly_cap_usd",
+        forms.CAP,
+        None,
+        "what the site's paths may cost in a month (UTC): an alarm sounds at 80 % of it, and as it "
+        "is used up wildcards are preferred to single paths. Nothing stops at the cap",
+    ),
+    Key(
+        "events",
+        forms.EVENTS,
+        EventSource.S3,
+        "where the bucket's events come from: the same for all sites of one bucket; see below",
+    ),
 )

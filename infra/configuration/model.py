@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from functions.domain.site import Site
 from infra.configuration.schedules import Schedule, stable_offset
 
 
@@ -45,18 +45,6 @@ class Target:
         """The policy's schedule at this target's own stable offset."""
         offset = stable_offset(self.name, self.policy.spread_minutes)
         return self.policy.schedule.moved(offset)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A bucket and the distributions that serve it."""
-
-    name: str
-    bucket: str
-    distributions: tuple[str, ...]
-    origin_path: str
-    index_documents: tuple[str, ...]
-    events: Literal["s3", "eventbridge"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ _KEEP: Final = """\
 What to keep: at least one of these is above 0. Checked, but **not acted on by this version**: \
 nothing is deleted."""
 _SITES: Final = """\
-A bucket and the distributions that serve it. Checked, but **not deployed by this version**: \
-synth warns of each."""
+A bucket and the distributions that serve it: what changes in the bucket is cleared from their \
+caches. The name is 1 to 48 small letters, digits and hyphens, with a letter first. Several sites \
+may have one bucket, and several one distribution."""
 _SECTIONS: Final = (
     ("At the top", "Before the first table.", keys.TOP),
     ("[policies.NAME]", "When to back up. Many targets can follow one policy.", keys.POLICY),
@@ -52,12 +53,48 @@ of 17 becomes `cron(17 3 * * ? *)`. Days never change: a spread that would carry
 midnight is refused, unless the schedule runs on every day. A `rate()` has no minute to move and \
 takes no spread.
 """
+_ADDRESSES: Final = """\
+## The addresses of a file
+
+A file clears its own address, percent-encoded as CloudFront wants it. Where there is more to \
+clear, or less, the site says so. All of it is about keys below the `origin_path`.
+
+`extra_paths` is for distributions that rewrite what viewers ask for:
+
+```toml
+extra_paths = [
+  { match = "{page}.html", paths = ["/{page}", "/{page}/"] },
+  { match = "index.html", paths = ["/*"] },
+]
+```
+
+`match` is a whole key, in which `{name}` stands for one or more characters, slashes too; it \
+has at most two such names, with text between them. In `paths` the name stands for the same \
+characters, encoded. The rest of a path is taken as it is, so it is written encoded, and it may \
+have a query string or a `*` at its end. A brace of a key is written twice.
+
+`ignore` is for files that no cache shows under an old address: hashed assets, source maps.
+
+- `*` is any characters within a name, `?` one of them; neither is a slash. `*.map` is only what \
+is in no folder.
+- `**` alone between slashes is any number of folders: `**/*.map` is every source map, \
+`assets/**` everything below assets.
+- Everything else is itself, by case, from the first character of the key.
+
+One change may write at most 90 rows: (1, and 1 with index documents, and 1 for each of the extra \
+paths) x distributions.
+
+## The events of a bucket
+
+`events = "s3"` adds a notification to the bucket's own, and leaves those alone. S3 refuses two \
+that overlap: where another one already takes the same events, write `events = "eventbridge"`.
+"""
 
 
 def reference() -> str:
     """Return the whole page as Markdown."""
     sections = [_section(title, text, table) for title, text, table in _SECTIONS]
-    return "\n".join([_INTRO, *sections, _SCHEDULES])
+    return "\n".join([_INTRO, *sections, _SCHEDULES, _ADDRESSES])
 
 
 def _section(title: str, text: str, table: Sequence[Key]) -> str:

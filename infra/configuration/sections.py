@@ -4,15 +4,16 @@ Each function notes every fault that it sees and returns None for what it could 
 that one run of `cdk synth` tells everything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from infra import naming
 from infra.configuration import keys
 from infra.configuration.faults import KeyPath
 from infra.configuration.forms import shown
-from infra.configuration.model import Configuration, Keep, Policy, Site, Target
+from infra.configuration.model import Configuration, Keep, Policy, Target
 from infra.configuration.schedules import SpreadError
+from infra.configuration.sites import one_way_of_events, site
 from infra.configuration.tables import Findings
 
 INVOCATION_S: Final = 900 - 30
@@ -33,15 +34,17 @@ def build(document: Mapping[str, Any], findings: Findings) -> Configuration:
         for name, table in findings.named("targets", document)
     }
     sites = {
-        name: _site(("sites", name), table, findings)
+        name: site(("sites", name), table, findings)
         for name, table in findings.named("sites", document)
     }
-    _collisions(targets, findings)
+    one_way_of_events(sites, findings)
+    _collisions("targets", targets, naming.agent_output, findings)
+    _collisions("sites", sites, naming.site_output, findings)
     return Configuration(
         alarm_email=top.get("alarm_email"),
         policies={name: policy for name, policy in policies.items() if policy},
         targets={name: target for name, target in targets.items() if target},
-        sites={name: site for name, site in sites.items() if site},
+        sites={name: built for name, built in sites.items() if built},
     )
 
 
@@ -114,19 +117,16 @@ def _target(
     return Target(name=at[-1], policy=policy, **values)
 
 
-def _site(at: KeyPath, table: Any, findings: Findings) -> Site | None:
-    values = findings.values(at, table, keys.SITE)
-    return Site(name=at[-1], **values) if len(values) == len(keys.SITE) else None
-
-
-def _collisions(names: Iterable[str], findings: Findings) -> None:
+def _collisions(
+    section: str, names: Iterable[str], output_of: Callable[[str], str], findings: Findings
+) -> None:
     """Note names that become one where CloudFormation allows only letters and digits."""
     owners: dict[str, str] = {}
     for name in names:
-        output = naming.agent_output(name)
+        output = output_of(name)
         owner = owners.setdefault(output, name)
         if owner != name:
             findings.add(
-                ("targets", name),
+                (section, name),
                 f"is too like {owner}: both become {output} in the stack's outputs; rename one",
             )

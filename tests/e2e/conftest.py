@@ -20,9 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Return the deployed template, a database host under load, and the shipped agent."""
+    """Return the deployed template, a database host under load, the shipped agent, and a site."""
     workdir = tmp_path_factory.mktemp("stage")
-    with Stage(workdir) as stage:
+    with Stage(workdir, site=lambda _: None) as stage:
         # EC2's 15 s between two snapshots of a volume are tested with the conductor.
         stage.region.control_ec2(limits=False)
         yield stage

@@ -56,12 +56,14 @@ def shape(line: str) -> str:
 
 
 @pytest.mark.root
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_it_shows_what_the_readme_shows(workdir: Path) -> None:
     """The README's output is real: every line of it comes again, but for its figures."""
     with start(workdir) as demo:
-        output = demo.communicate(timeout=200)[0]
+        output = demo.communicate(timeout=320)[0]
     assert demo.returncode == 0, output
+    assert "THE COPY HOLDS" in output
+    assert "EVERY VISITOR SEES THE NEW FILES" in output
     shown = README.read_text().partition("<!-- demo -->\n```\n")[2].partition("```")[0]
     assert shown
     said = {shape(line) for line in output.splitlines()}
@@ -70,8 +72,10 @@ def test_it_shows_what_the_readme_shows(workdir: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("at", ["deploying", "starting the database host", "will fire"])
+@pytest.mark.timeout(360)
+@pytest.mark.parametrize(
+    "at", ["deploying", "starting the database host", "will fire", "a folder of"]
+)
 def test_interrupted_it_leaves_nothing(workdir: Path, at: str) -> None:
     """Ctrl-C at any step."""
     with start(workdir) as demo:
@@ -84,13 +88,14 @@ def test_interrupted_it_leaves_nothing(workdir: Path, at: str) -> None:
     assert_nothing_left(workdir)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_without_disks_it_says_what_is_not_real(workdir: Path) -> None:
     """The fallback host runs the same Lambda, queues and agent."""
     with start(workdir, "--no-disks") as demo:
-        output = demo.communicate(timeout=200)[0]
+        output = demo.communicate(timeout=320)[0]
     assert demo.returncode == 0, output
     assert "NOT REAL" in output
     assert "filesystem-consistent" in output
     assert "THE COPY HOLDS" in output
+    assert "EVERY VISITOR SEES THE NEW FILES" in output
     assert_nothing_left(workdir)

@@ -39,7 +39,15 @@ host_role_arn = "arn:aws:iam::123456789012:role/orders-db"
 
 [sites.static]
 bucket = "example-static"
-distributions = ["E1EXAMPLE"]
+distributions = ["E1EXAMPLE", "E2EXAMPLE"]
+index_documents = ["index.html", "目次.html"]
+monthly_cap_usd = 5
+
+[sites.shop]
+bucket = "example-shop"
+distributions = ["E2EXAMPLE"]
+events = "eventbridge"
+extra_paths = [{ match = "{page}.html", paths = ["/{page}"] }]
 """
 
 
@@ -66,5 +74,5 @@ def synth(tmp_path_factory: pytest.TempPathFactory, asset: Asset) -> Synth:
 
 @pytest.fixture(scope="session")
 def templates(synth: Synth) -> Templates:
-    """Synthesize two targets: one with a spread and an alarm, one with its host's role."""
+    """Synthesize two targets and two sites: the first of each has a limit with an alarm."""
     return synth(CONFIGURATION)

@@ -59,6 +59,18 @@ def the_function(template: Template) -> Resource:
     return properties
 
 
+def function_named(template: Template, name: str) -> Resource:
+    """Return the properties of the function of that name."""
+    functions = of_type(template, "AWS::Lambda::Function").values()
+    return next(f["Properties"] for f in functions if f["Properties"]["FunctionName"] == name)
+
+
+def alarm_named(template: Template, name: str) -> Resource:
+    """Return the properties of an alarm."""
+    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
+    return next(a["Properties"] for a in alarms if a["Properties"]["AlarmName"] == name)
+
+
 def flat(value: Any) -> str:
     """Return a template's string with its references written as `<LogicalId.Arn>`."""
     match value:

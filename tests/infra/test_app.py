@@ -64,22 +64,19 @@ def test_the_app_alone_says_nothing_when_all_is_well(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_configured_site_is_not_silently_ignored(tmp_path: Path) -> None:
-    """Until sites are deployed, synth warns of each that somebody relies on."""
-    text = (ROOT / "holdstill.toml").read_text()
+def test_a_configured_site_says_nothing_either(tmp_path: Path) -> None:
+    """What is deployed of a site needs no warning."""
     config = tmp_path / "site.toml"
-    config.write_text(
-        text + '\n[sites.static]\nbucket = "example-static"\ndistributions = ["E1EXAMPLE"]\n'
-    )
+    config.write_text('[sites.static]\nbucket = "example-static"\ndistributions = ["E1EXAMPLE"]\n')
     context = f"config={config}"
-    done = run(
-        CDK, "synth", "--quiet", "-c", context, "--output", tmp_path / "out", tmp_path=tmp_path
-    )
+    out = tmp_path / "out"
+    done = run(CDK, "synth", "--quiet", "-c", context, "--output", out, tmp_path=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "[sites] is checked but not deployed by this version: static" in done.stderr
+    assert "warning" not in done.stderr.lower()
+    assert (out / "holdstill-uploads.template.json").exists()
 
 
-@pytest.mark.parametrize("targets", ["", "[targets]\n"])
-def test_no_target_is_no_fleet(synth: Synth, targets: str) -> None:
-    """Without a target there is the core alone."""
-    assert list(synth(targets)) == ["holdstill-core"]
+@pytest.mark.parametrize("nothing", ["", "[targets]\n", "[sites]\n"])
+def test_no_target_is_no_fleet_and_no_site_no_uploads(synth: Synth, nothing: str) -> None:
+    """Without a target and a site there is the core alone."""
+    assert list(synth(nothing)) == ["holdstill-core"]

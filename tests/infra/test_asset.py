@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_handlers_find_all_they_import(asset: Asset, tmp_path: Path) -> None:
-    """With the asset and Lambda's own boto3 alone, both handlers import."""
+    """With the asset and Lambda's own boto3 alone, every handler imports."""
     for name in RUNTIME:
         spec = importlib.util.find_spec(name)
         assert spec
@@ -43,7 +43,8 @@ def test_the_handlers_find_all_they_import(asset: Asset, tmp_path: Path) -> None
         (tmp_path / source.name).symlink_to(source)
     code = (
         f"import sys; sys.dont_write_bytecode = True; sys.path[:0] = [{str(asset.folder)!r}, "
-        f"{str(tmp_path)!r}]; import functions.backup, functions.sweep"
+        f"{str(tmp_path)!r}]; import functions.backup, functions.sweep, "
+        "functions.collect_uploads, functions.invalidate, functions.bucket_notifications"
     )
     environment = {"POWERTOOLS_SERVICE_NAME": "x", "POWERTOOLS_METRICS_NAMESPACE": "x"}
     done = subprocess.run(

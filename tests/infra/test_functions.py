@@ -7,16 +7,23 @@ import pytest
 
 from functions.adapters.telemetry import EmfMeasures
 from functions.run import RESERVE_MS, longest_ms, patience_of
-from functions.settings import BackupSettings, SweepSettings
+from functions.settings import (
+    BackupSettings,
+    CollectSettings,
+    InvalidateSettings,
+    SweepSettings,
+)
 from infra import naming
 from infra.configuration import sections
 from tests.infra.template_reading import (
     Resource,
     Template,
     Templates,
+    alarm_named,
     everywhere,
     flat,
     fleet_of,
+    function_named,
     grants,
     identity_statements,
     of_type,
@@ -36,14 +43,15 @@ def fleet(templates: Templates) -> Template:
 
 def environment(function: Resource) -> dict[str, str]:
     """Return a function's environment variables."""
-    variables: dict[str, str] = function["Environment"]["Variables"]
-    return variables
+    variables = function["Environment"]["Variables"]
+    return {name: flat(value) for name, value in variables.items()}
 
 
 def test_every_handler_is_importable(templates: Templates) -> None:
     """A handler that a template names exists: Lambda would only say so at the first event."""
     handlers = {function["Handler"] for function in everywhere(templates, "AWS::Lambda::Function")}
-    assert handlers == {"functions.backup.handler", "functions.sweep.handler"}
+    names = ("backup", "sweep", "collect_uploads", "invalidate", "bucket_notifications")
+    assert handlers == {f"functions.{name}.handler" for name in names}
     for handler in handlers:
         module, _, name = handler.rpartition(".")
         assert callable(getattr(import_module(module), name))
@@ -54,9 +62,20 @@ def test_every_function_understands_its_environment(templates: Templates, fleet:
     backup = BackupSettings.from_environment(environment(the_function(fleet)))
     core = templates[naming.CORE_STACK]
     sweep = SweepSettings.from_environment(environment(the_function(core)))
+    uploads = templates[naming.UPLOADS_STACK]
+    collect, invalidate = (
+        settings.from_environment(environment(function_named(uploads, name)))
+        for settings, name in (
+            (CollectSettings, naming.COLLECT_UPLOADS),
+            (InvalidateSettings, naming.INVALIDATE),
+        )
+    )
     (table,) = everywhere(templates, "AWS::DynamoDB::Table")
-    assert backup.table == sweep.table == table["TableName"]
+    tables = {backup.table, sweep.table, collect.table, invalidate.table}
+    assert tables == {table["TableName"]}
     assert backup.snapshot_timeout_s == 8
+    wakes = f"<{queue_id(uploads, naming.WAKES_QUEUE)}>"
+    assert collect.wakes_url == invalidate.wakes_url == wakes
 
 
 def test_the_backup_function_has_time_and_a_whole_cpu(fleet: Template) -> None:
@@ -105,19 +124,23 @@ def test_a_failed_invocation_ends_in_the_dead_letters(fleet: Template) -> None:
 
 def test_every_log_group_is_ours_and_forgets(templates: Templates) -> None:
     """A log group that Lambda makes by itself keeps everything for ever."""
+    place = "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:"
     for template in templates.values():
         groups = of_type(template, "AWS::Logs::LogGroup")
-        assert {flat(the_function(template)["LoggingConfig"]["LogGroup"])} == {
-            f"<{logical_id}>" for logical_id in groups
-        }
+        functions = [f["Properties"] for f in of_type(template, "AWS::Lambda::Function").values()]
+        used = [flat(function["LoggingConfig"]["LogGroup"]) for function in functions]
+        assert sorted(used) == sorted(f"<{logical_id}>" for logical_id in groups)
         assert all(group["Properties"]["RetentionInDays"] == 90 for group in groups.values())
-        (name,) = (group["Properties"]["LogGroupName"] for group in groups.values())
-        place = "arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:"
-        stream = f"{place}{name}:log-stream:2026/11/25/[$LATEST]0123"
-        assert any(
-            grants(statement, "logs:PutLogEvents", stream)
-            for _, statement in identity_statements(template)
-        )
+        for function in functions:
+            group = groups[flat(function["LoggingConfig"]["LogGroup"]).strip("<>")]
+            name = group["Properties"]["LogGroupName"]
+            stream = f"{place}{name}:log-stream:2026/11/25/[$LATEST]0123"
+            role = flat(function["Role"]).strip("<>").removesuffix(".Arn")
+            assert {
+                owner
+                for owner, statement in identity_statements(template)
+                if grants(statement, "logs:PutLogEvents", stream)
+            } == {role}
 
 
 def emitted(function: Resource, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
@@ -160,7 +183,7 @@ def test_an_abandoned_run_sounds_whatever_its_target(
 ) -> None:
     """The sweep's line is counted again without dimensions, and any count sounds the alarm."""
     core = templates[naming.CORE_STACK]
-    (counted,) = everywhere(templates, "AWS::Logs::MetricFilter")
+    (counted,) = everywhere({"core": core}, "AWS::Logs::MetricFilter")
     (transformation,) = counted["MetricTransformations"]
     alarm = alarm_named(core, "holdstill-runs-abandoned")
     assert counted["FilterPattern"] == "{ $.RunsAbandoned[0] > 0 }"
@@ -182,9 +205,3 @@ def test_errors_and_dead_letters_sound(templates: Templates) -> None:
     topic = "arn:<AWS::Partition>:sns:<AWS::Region>:<AWS::AccountId>:holdstill-alarms"
     for alarm in everywhere(templates, "AWS::CloudWatch::Alarm"):
         assert [flat(action) for action in alarm["AlarmActions"]] == [topic]
-
-
-def alarm_named(template: Template, name: str) -> Resource:
-    """Return the properties of an alarm."""
-    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
-    return next(a["Properties"] for a in alarms if a["Properties"]["AlarmName"] == name)

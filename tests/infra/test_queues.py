@@ -126,7 +126,7 @@ def test_every_queue_is_encrypted_and_closed_to_plain_http(templates: Templates)
         for logical_id, found in of_type(template, "AWS::SQS::Queue").items():
             assert found["Properties"]["SqsManagedSseEnabled"] is True
             name = found["Properties"]["QueueName"]
-            caller = backup_role(template)
+            caller = STRANGER
             assert denies(queue_policy(template, name), "sqs:SendMessage", caller, tls=False), (
                 logical_id
             )

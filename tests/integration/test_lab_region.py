@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ import pytest
 
 from lab import kernel
 from lab.deploy import ROOT
+from lab.emulator import REGION
 from lab.errors import LabInUseError
 from lab.region import ZONE, Region
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.emulator
 
+HERE = {"LocationConstraint": REGION}
 LAB = (sys.executable, "-m", "lab")
 
 
@@ -157,8 +161,12 @@ def test_the_command_line_tells_what_runs(workdir: Path) -> None:
     lab = start(workdir, "--no-disks")
     ready(lab)
     lines = run("env", workdir).stdout.splitlines()
-    assert any(line.startswith("export AWS_ENDPOINT_URL_EC2=http://127.0.0.1:") for line in lines)
-    assert "up" in run("status", workdir).stdout
+    for service in ("EC2", "SQS", "CLOUDFRONT"):
+        ours = f"export AWS_ENDPOINT_URL_{service}=http://127.0.0.1:"
+        assert any(line.startswith(ours) for line in lines)
+    status = run("status", workdir).stdout
+    assert "up" in status
+    assert "edge_url  http://127.0.0.1:" in status
     assert run("down", workdir).returncode == 0
     lab.communicate(timeout=10)
     assert "down" in run("status", workdir).stdout
@@ -177,6 +185,45 @@ def test_without_disks_a_volume_is_a_folder(workdir: Path) -> None:
         copy = ec2.create_volume(SnapshotId=snapshot, AvailabilityZone=ZONE)["VolumeId"]
         restored = region.attach(host.instance_id, copy, "/dev/sdz")
         assert (restored.device / "note").read_text() == "before"
+
+
+def test_the_edge_is_a_part_of_the_region(region: Region) -> None:
+    """A distribution shows the emulator's bucket, and the Region's CloudFront clears its cache."""
+    s3, cloudfront = region.client("s3"), region.client("cloudfront")
+    s3.create_bucket(Bucket="static", CreateBucketConfiguration=HERE)
+    s3.put_object(Bucket="static", Key="a b+\u5199.png", Body=b"old")
+    url = region.edge.deploy(id="E1REGION", origin_url=region.url, bucket="static")
+    target = "/a%20b%2B%E5%86%99.png"
+    assert _got(url + target) == b"old"
+    s3.put_object(Bucket="static", Key="a b+\u5199.png", Body=b"new")
+    assert _got(url + target) == b"old"
+    region.edge.control(effect_s=0)
+    cloudfront.create_invalidation(
+        DistributionId="E1REGION",
+        InvalidationBatch={"CallerReference": "1", "Paths": {"Quantity": 1, "Items": [target]}},
+    )
+    assert _got(url + target) == b"new"
+
+
+def test_a_reset_puts_the_edge_back_and_keeps_its_distributions(region: Region) -> None:
+    """What one test sets, counts or caches, the next one does not see."""
+    region.client("s3").create_bucket(Bucket="static", CreateBucketConfiguration=HERE)
+    url = region.edge.deploy(id="E2REGION", origin_url=region.url, bucket="static")
+    region.edge.control(latency_ms=1, fault="hang")
+    with pytest.raises(urllib.error.HTTPError):
+        _got(f"{url}/missing")
+    before = region.edge.state()
+    assert before["distributions"]["E2REGION"]["misses"] == 1
+    region.reset()
+    after = region.edge.state()
+    assert (after["controls"]["latency_ms"], after["controls"]["fault"]) == (0, None)
+    assert after["distributions"]["E2REGION"]["misses"] == 0
+
+
+def _got(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  our own URL
+        body: bytes = answer.read()
+    return body
 
 
 def _attach_volume(state: dict[str, object]) -> str:

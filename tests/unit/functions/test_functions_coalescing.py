@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from functions.domain.coalescing import MOST_COUNTED, Coalescing, Plan
 from functions.domain.invalidation_limits import Room
 from functions.domain.path_prices import FEE_USD, Prices, path_price, prices
+from functions.domain.paths import STAR_IN_KEY
 from functions.domain.wildcards import (
     EVERYTHING,
     Wildcard,
@@ -352,11 +353,10 @@ def test_places_go_to_the_folders_that_save_the_most() -> None:
 def test_a_key_with_a_star_takes_its_place_first() -> None:
     """No exact path can name it; what is below it is sent along; what finds no place waits."""
     changed = waiting("/a/x.png", "/a/x*", "/b*", "/c*")
-    plan = Coalescing(changed, Prices(), Room(wildcards=2)).plan({})
+    asked = {"/b*": "all that begins with b was asked for by hand"}
+    plan = Coalescing(changed, Prices(), Room(wildcards=2), reasons=asked).plan({})
     assert [wildcard.path for wildcard in plan.wildcards] == ["/a/x*", "/b*"]
-    assert plan.wildcards[0].reason == (
-        "the key has a * in its name: /a/x* is the least that clears it"
-    )
+    assert [wildcard.reason for wildcard in plan.wildcards] == [STAR_IN_KEY, asked["/b*"]]
     assert (plan.exact, plan.left, plan.evicted) == ((), ("/c*",), None)
 
 

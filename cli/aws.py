@@ -1,0 +1,102 @@
+"""The deployed Holdstill of an account and Region: the functions' adapters with a person's keys."""
+
+import getpass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from botocore.exceptions import (
+    ConnectionError as UnreachableError,
+)
+from botocore.session import Session
+
+from cli import deployment
+from cli.deployed import Deployed
+from cli.errors import MisuseError, NoAnswerError
+from functions.adapters.account_table import AccountTable
+from functions.adapters.batches_table import BatchesTable
+from functions.adapters.clients import PATIENT, refuse_strangers
+from functions.adapters.clock import SystemClock
+from functions.adapters.objects import S3Objects
+from functions.adapters.unanswered import UNANSWERED
+from functions.adapters.uploads_table import UploadsTable
+from functions.adapters.wakes import SqsWakes
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Makes the clients of one profile and Region."""
+
+    session: Session
+
+    def of(self, service: str) -> Any:
+        """Return a service's client, which takes no stranger's answer for AWS's."""
+        client = self.session.create_client(service, config=PATIENT)
+        client.meta.events.register("after-call.*", refuse_strangers)
+        return client
+
+
+def connect(profile: str | None, region: str | None) -> Deployed:
+    """Return what is deployed. Raise MisuseError, NoAnswerError, NotDeployedError."""
+    return explained(lambda: _connect(profile, region))
+
+
+def explained(ask: Callable[[], Deployed]) -> Deployed:
+    """Ask AWS; what botocore raises becomes a sentence that says what to do about it."""
+    try:
+        return ask()
+    except ProfileNotFound as error:
+        raise MisuseError(
+            f"{error}: `aws configure list-profiles` names those there are."
+        ) from error
+    except NoRegionError as error:
+        raise MisuseError(
+            "No Region: say --region eu-central-1, or set AWS_REGION, or the profile's region."
+        ) from error
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+        raise NoAnswerError(
+            f"No AWS credentials ({error}): say --profile NAME, or set AWS_PROFILE or "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`."
+        ) from error
+    except UnreachableError as error:
+        raise NoAnswerError(f"AWS cannot be reached: {error}") from error
+    except (*UNANSWERED, ClientError) as error:
+        raise NoAnswerError(f"AWS gives no answer that is of use: {error}") from error
+
+
+def _connect(profile: str | None, region: str | None) -> Deployed:
+    session = Session(profile=profile)
+    if chosen := region or os.environ.get("AWS_REGION"):  # which botocore does not read
+        session.set_config_variable("region", chosen)
+    clients = Clients(session)
+    found = deployment.find(clients.of("cloudformation"))
+    table = clients.of("dynamodb")
+    return Deployed(
+        found.sites,
+        SystemClock(),
+        UploadsTable(table, found.table),
+        BatchesTable(table, found.table),
+        AccountTable(table, found.table),
+        S3Objects(clients.of("s3")),
+        SqsWakes(table, found.table, clients.of("sqs"), found.wakes_url),
+        lambda: caller(clients.of("sts")),
+    )
+
+
+def caller(sts: Any) -> str:
+    """Return the ARN of whose credentials these are; where STS does not tell, the user's name."""
+    try:
+        arn: str = sts.get_caller_identity()["Arn"]
+    except (BotoCoreError, *UNANSWERED, ClientError, KeyError):
+        return f"{getpass.getuser()}, as this machine knows him"
+    return arn

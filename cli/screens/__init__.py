@@ -1,0 +1,1 @@
+"""What is shown: each module the words of one thing, and no decisions."""

@@ -1,0 +1,122 @@
+"""What a `*` takes, at the end of a path and within it."""
+
+from typing import Final
+
+from lab.live_probe.trials import CLEARED, KEPT, REFUSED, trial
+
+_ENCODING: Final = "functions/domain/path_encoding.py"
+_PATHS: Final = "functions/domain/paths.py"
+_RULES: Final = "functions/domain/path_rules.py"
+
+WILDCARDS: Final = (
+    trial(
+        "folder-star-takes-subfolders",
+        "Does `dir/*` take what is in its subfolders?",
+        CLEARED,
+        "functions/domain/coalescing.py",
+        "Send `dir*` for a folder, in `coalescing` and `wildcards`; `Path.matches` likewise.",
+        key="dir/sub/x.txt",
+        viewed="dir/sub/x.txt",
+        path="dir/*",
+    ),
+    trial(
+        "folder-star-takes-the-folder",
+        "Does `dir/*` take `dir/` itself, an index document's address?",
+        CLEARED,
+        "functions/domain/wildcards.py",
+        "Let a folder's wildcard have `dir/` beside it.",
+        key="dir/",
+        viewed="dir/",
+        path="dir/*",
+    ),
+    trial(
+        "folder-star-takes-no-slash",
+        "Does `dir/*` leave `dir` alone?",
+        "",
+        "functions/domain/wildcards.py",
+        "Nothing: `covers` never counts on it.",
+        key="dir",
+        viewed="dir",
+        path="dir/*",
+    ),
+    trial(
+        "folder-star-takes-queries",
+        "Does `dir/*` take what was asked for with a query string?",
+        CLEARED,
+        _PATHS,
+        "Let no wildcard cover a path with a query string.",
+        key="dir/x.txt",
+        viewed="dir/x.txt?v=1",
+        path="dir/*",
+    ),
+    trial(
+        "exact-takes-queries",
+        "Does an exact path take what was asked for with a query string?",
+        "",
+        _RULES,
+        'If kept: a site cached by query strings needs the extra path "/{page}*".',
+        key="x.txt",
+        viewed="x.txt?v=1",
+        path="x.txt",
+    ),
+    trial(
+        "beginning-star-takes-subfolders",
+        "Does `di*` take `dir/sub/x`?",
+        CLEARED,
+        _PATHS,
+        "A key with a `*`, or one too long, needs its folder's wildcard.",
+        key="dir/sub/x.txt",
+        viewed="dir/sub/x.txt",
+        path="di*",
+    ),
+    trial(
+        "star-within",
+        "Is a path with a `*` within it refused?",
+        REFUSED,
+        _ENCODING,
+        "If cleared, a `*` within a path is itself: encode a key with one to that exact path.",
+        key="a*b.txt",
+        viewed="a*b.txt",
+        path="a*b.txt",
+    ),
+    trial(
+        "star-within-takes-others",
+        "Does a `*` within a path stand for other characters?",
+        f"{REFUSED}|{KEPT}",
+        _ENCODING,
+        "Then wildcards may be narrower than folders: `coalescing` can use it.",
+        key="axb.txt",
+        viewed="axb.txt",
+        path="a*b.txt",
+    ),
+    trial(
+        "star-code",
+        "Does `%2A` clear what is asked for with a raw `*`?",
+        KEPT,
+        _ENCODING,
+        "If cleared: send `%2A` instead of a wildcard.",
+        key="a*b.txt",
+        viewed="a*b.txt",
+        path="a%2Ab.txt",
+    ),
+    trial(
+        "star-wildcard-takes-code",
+        "Does `a*` take what is asked for as `a%2Ab`?",
+        CLEARED,
+        _ENCODING,
+        "Such a key needs its folder's wildcard.",
+        key="a*b.txt",
+        viewed="a%2Ab.txt",
+        path="a*",
+    ),
+    trial(
+        "tilde-in-a-wildcard",
+        "Does `d%7Er/*` take what is asked for as `d~r/x`?",
+        CLEARED,
+        _ENCODING,
+        "Let the wildcard end before the `~`.",
+        key="d~r/x.txt",
+        viewed="d~r/x.txt",
+        path="d%7Er/*",
+    ),
+)

@@ -1,0 +1,398 @@
+"""All the twins of the way from an upload to an invalidation, and the time that drives them.
+
+S3's messages, wakes and the sweep of each minute come when they are due; what is due while a turn
+sleeps comes meanwhile. A process may be killed at every step of a twin's method: then all that it
+still wants to do fails, its `finally` clauses too.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+from urllib.parse import quote_plus
+
+from functions.collecting import Collector
+from functions.domain import instants
+from functions.domain.batch import Made, Refused, Unanswered, caller_reference
+from functions.domain.coverage import Invalidation
+from functions.domain.deliveries import Delivery
+from functions.domain.errors import BucketError
+from functions.domain.paths import Path
+from functions.domain.site import Site, paths_of
+from functions.domain.sites import Sites
+from functions.invalidating import Turn
+from functions.upload_ports import UploadWorld
+from functions.uploads_sweeping import UploadsSweep
+from lab.edge.controls import Fault
+from tests.twins.clock import TwinClock
+from tests.twins.cloudfront import TwinCloudFront
+from tests.twins.trace import Trace, TwinLog
+from tests.twins.uploads import TwinTable
+
+SWEEP_EVERY_S: Final = 60
+REDELIVERED_S: Final = 30
+FUNCTION_S: Final = 300
+
+
+class Killed(BaseException):
+    """The process is gone, at a step and at every step after it: no error that anybody catches."""
+
+
+class UploadClock(TwinClock):
+    """While somebody sleeps, what is due happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.next_at: Callable[[], datetime | None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, from one thing that happens to the next."""
+        until = self.wall() + timedelta(seconds=max(0.0, seconds))
+        while (at := self.next_at()) is not None and at <= until:
+            super().sleep((at - self.wall()).total_seconds())
+            self.meanwhile()
+        super().sleep((until - self.wall()).total_seconds())
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which nothing happens: a process was stopped."""
+        super().sleep(seconds)
+
+
+class TwinUploadMeasures:
+    """Remembers what was measured."""
+
+    def __init__(self) -> None:
+        self.collected_: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
+        self.oldest_s: list[float] = []
+        self.lives: list[tuple[str, float, float]] = []
+        self.spent_: dict[str, tuple[float, float | None]] = {}
+        self.aside: Counter[str] = Counter()
+
+    def collected(self, changes: int, repeated: int, ignored: int) -> None:
+        """As in the port."""
+        self.collected_.update(changes=changes, repeated=repeated, ignored=ignored)
+
+    def called(self, distribution: str, outcome: str, exact: int, wildcards: int) -> None:
+        """As in the port."""
+        assert distribution
+        assert exact + wildcards > 0
+        self.outcomes[outcome] += 1
+
+    def oldest_waiting(self, distribution: str, age_s: float) -> None:
+        """As in the port."""
+        assert distribution
+        self.oldest_s.append(age_s)
+
+    def live(self, site: str, requested_s: float, live_s: float) -> None:
+        """As in the port."""
+        self.lives.append((site, requested_s, live_s))
+
+    def spent(self, site: str, usd: float, share_of_cap: float | None) -> None:
+        """As in the port."""
+        self.spent_[site] = (usd, share_of_cap)
+
+    def set_aside(self, distribution: str, paths: int) -> None:
+        """As in the port."""
+        self.aside[distribution] += paths
+
+
+@dataclass
+class TwinObjects:
+    """Buckets' live keys. `fails`: S3 refuses to list."""
+
+    buckets: dict[str, set[str]] = field(default_factory=dict)
+    fails: bool = False
+    lists: int = 0
+
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """As in the port."""
+        self.lists += 1
+        if self.fails:
+            raise BucketError("AccessDenied")
+        yield from sorted(k for k in self.buckets.get(bucket, ()) if k.startswith(prefix))
+
+
+class TimedCloudFront(TwinCloudFront):
+    """Remembers when it was called, and takes `create_s` for each answer."""
+
+    def __init__(self, clock: TwinClock, steps: Callable[[str], None]) -> None:
+        super().__init__(clock, steps)
+        self.called_at: list[datetime] = []
+        self.injected: Counter[Fault] = Counter()
+        self.create_s = 0.3
+
+    def inject(self, *faults: Fault | None) -> None:
+        """Let the next calls fail so; None is no fault."""
+        self.faults.extend(faults)
+        self.injected.update(fault for fault in faults if fault)
+
+    def create(
+        self, distribution: str, reference: str, paths: Sequence[str]
+    ) -> Made | Refused | Unanswered:
+        """As in the port."""
+        self.called_at.append(self.clock.wall())
+        answer = super().create(distribution, reference, paths)
+        self.clock.sleep(self.create_s)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What really happened in a bucket, whatever the messages say."""
+
+    bucket: str
+    key: str
+    at: datetime
+
+
+@dataclass
+class TwinUploadWorld:
+    """A bucket's way to CloudFront. `hook` is called at each step, with its number and name."""
+
+    sites: Sites
+    hook: Callable[[int, str], None] = lambda _number, _name: None
+    clock: UploadClock = field(default_factory=UploadClock)
+    measures: TwinUploadMeasures = field(default_factory=TwinUploadMeasures)
+    objects: TwinObjects = field(default_factory=TwinObjects)
+    uploads: list[Upload] = field(default_factory=list)
+    dead_letters: list[str] = field(default_factory=list)
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        self.log = TwinLog(Trace())
+        self.table = TwinTable(self._step)
+        self.cloudfront = TimedCloudFront(self.clock, self._step)
+        self.clock.meanwhile = self._happen
+        self.clock.next_at = self._next_at
+        self._names = count()
+        self._messages: list[tuple[datetime, int, list[str]]] = []
+        self._sweep_at = self.clock.wall() + timedelta(seconds=SWEEP_EVERY_S)
+        self._sequencers = count(0x10)
+        self._taking: str | None = None
+        self._killed = False
+        self._hooked = False
+
+    @property
+    def world(self) -> UploadWorld:
+        """The ports."""
+        return UploadWorld(
+            clock=self.clock,
+            log=self.log,
+            uploads=self.table.uploads,
+            batches=self.table.batches,
+            account=self.table.account,
+            leases=self.table.leases,
+            cloudfront=self.cloudfront,
+            objects=self.objects,
+            wakes=self.table.wakes,
+            measures=self.measures,
+        )
+
+    def upload(self, bucket: str, key: str, at_s: float = 0.0) -> str:
+        """Upload in so many seconds; return the record of its message, still to be delivered."""
+        at = self.clock.wall() + timedelta(seconds=at_s)
+        self.uploads.append(Upload(bucket, key, at))
+        self.objects.buckets.setdefault(bucket, set()).add(key)
+        return record(bucket, key, at, f"{next(self._sequencers):016X}")
+
+    def deliver(self, records: Iterable[str], at_s: float = 0.0) -> None:
+        """Deliver a message of such records in so many seconds."""
+        self.deliver_bodies([f'{{"Records":[{",".join(records)}]}}'], at_s)
+
+    def deliver_bodies(self, bodies: list[str], at_s: float = 0.0) -> None:
+        """Deliver messages together in so many seconds."""
+        at = self.clock.wall() + timedelta(seconds=at_s)
+        heappush(self._messages, (at, next(self._names), bodies))
+
+    def come(self, bucket: str, key: str, at_s: float = 0.0) -> None:
+        """Upload in so many seconds, with a message at once."""
+        self.deliver([self.upload(bucket, key, at_s)], at_s)
+
+    def run(self, *, at_most_s: float = 7_200) -> None:
+        """Let time pass until nothing is left to do; fail where that never comes."""
+        until = self.clock.wall() + timedelta(seconds=at_most_s)
+        while not self.is_quiet:
+            assert self.clock.wall() < until, "something is left to do for ever"
+            at = self._next_at()
+            assert at is not None
+            self.clock.jump(max(0.0, (at - self.clock.wall()).total_seconds()))
+            self._happen()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is on its way, waits, or is open."""
+        waits = any(self.table.waiting.values())
+        return not (self._messages or self.table.messages or waits or self.table.open)
+
+    def turn(self, distribution: str) -> None:
+        """Be a fresh invocation for a distribution."""
+        ends_at_ms = self.clock.now_ms + FUNCTION_S * 1000
+        owner = f"turn-{next(self._names)}"
+        Turn(self.world, self.sites, distribution, owner, ends_at_ms).take()
+
+    def half_a_turn(self, distribution: str, *, steps: int) -> None:
+        """Be an invocation that dies after so many steps, unless it has done by then."""
+        left = count(1)
+
+        def die(_: str) -> None:
+            if next(left) > steps:
+                raise Killed
+
+        self.table.steps = self.cloudfront.steps = die
+        with suppress(Killed):
+            self.turn(distribution)
+        self.table.steps = self.cloudfront.steps = self._step
+
+    def collect(self, bodies: list[str]) -> None:
+        """Be a fresh invocation for messages; what it reports as failed is a dead letter."""
+        collector = Collector(
+            self.sites, self.clock, self.log, self.table.uploads, self.table.wakes, self.measures
+        )
+        deliveries = [Delivery(body, str(place)) for place, body in enumerate(bodies)]
+        self.dead_letters += [bodies[int(name)] for name in collector.collect(deliveries)]
+
+    def kill(self) -> None:
+        """End the process whose step this is."""
+        self._killed = True
+        raise Killed
+
+    def stale(self) -> list[tuple[str, str, Upload]]:
+        """Return every path of an upload that no invalidation cleared after it was made."""
+        made = {
+            name: [
+                Invalidation.of(map(Path, one.batch.paths), one.created_at)
+                for one in self.cloudfront.made(name)
+            ]
+            for name in self.sites.distributions
+        }
+        return [
+            (name, path.text, upload)
+            for upload in self.uploads
+            for site in self.sites.of_bucket(upload.bucket)
+            for name in site.distributions
+            for path in paths_of(site, upload.key)
+            if (name, path.text) not in self.table.asides
+            if not any(_is_after(one, upload) and one.matches(path) for one in made[name])
+        ]
+
+    def doubled(self) -> list[str]:
+        """Return the rows for which CloudFront has made more than one invalidation."""
+        contents = {
+            caller_reference(*name): contents for name, contents in self.table.contents.items()
+        }
+        causes = Counter(
+            f"{name} {row.row_id}"
+            for name in self.sites.distributions
+            for one in self.cloudfront.made(name)
+            for row in contents[one.batch.caller_reference].causes
+        )
+        return [row for row, times in causes.items() if times > 1]
+
+    def check(self) -> None:
+        """Nothing is lost, nothing is doubled, no limit was exceeded, nothing is left."""
+        assert self.is_quiet
+        assert not self.stale()
+        assert not self.doubled()
+        for name in self.sites.distributions:
+            highest = self.cloudfront.highest(name)
+            assert highest.exact <= 2_900
+            assert highest.wildcards <= 13
+        refused, injected = self.cloudfront.refused, self.cloudfront.injected
+        assert refused["Throttling"] <= injected[Fault.THROTTLE]
+        assert refused["TooManyInvalidationsInProgress"] <= injected[Fault.TOO_MANY]
+        for one, fourth in zip(
+            self.cloudfront.called_at, self.cloudfront.called_at[3:], strict=False
+        ):
+            assert (fourth - one).total_seconds() >= 1.999, "three at once, then one in 2 s"
+        used = sum((used for used in self.table.used.values()), Counter[str]())
+        paid = sum(
+            load.exact + load.wildcards
+            for load in map(self.cloudfront.paths_used, self.sites.distributions)
+        )
+        assert used.total() == paid, "the paths that were counted are those on the bill"
+
+    def _step(self, name: str) -> None:
+        if self._killed:
+            raise Killed
+        if self._hooked:
+            return
+        self.steps += 1
+        self._hooked = True
+        try:
+            self.hook(self.steps, name)
+        finally:
+            self._hooked = False
+
+    def _next_at(self) -> datetime | None:
+        times = [self._sweep_at, *(at for at, _ in self.table.messages)]
+        if self._messages:
+            times.append(self._messages[0][0])
+        return max(self.clock.wall(), min(times))
+
+    def _happen(self) -> None:
+        """Do all that is due; what has a turn of its own waits while another one sleeps."""
+        now = self.clock.wall()
+        while self._messages and self._messages[0][0] <= now:
+            _, place, bodies = heappop(self._messages)
+            if not self._lives_through(self.collect, bodies):
+                heappush(self._messages, (now + timedelta(seconds=REDELIVERED_S), place, bodies))
+        if self._sweep_at <= now:
+            self._sweep_at = now + timedelta(seconds=SWEEP_EVERY_S)
+            self._lives_through(UploadsSweep(self.world, self.sites).sweep)
+        for name in self.table.delivered(now):
+            self._wake(name, now)
+
+    def _wake(self, name: str, now: datetime) -> None:
+        if self._taking not in {None, name}:
+            self.table.messages.append((now + timedelta(seconds=1), name))
+            return
+        before, self._taking = self._taking, name
+        try:
+            self._lives_through(self.turn, name)
+        finally:
+            self._taking = before
+
+    def _lives_through(self, invocation: Callable[..., None], *arguments: object) -> bool:
+        try:
+            invocation(*arguments)
+        except Killed:
+            self._killed = False
+            return False
+        return True
+
+
+def record(
+    bucket: str, key: str, at: datetime, sequencer: str | None, name: str = "ObjectCreated:Put"
+) -> str:
+    """Return one of S3's records."""
+    thing = {"key": quote_plus(key)} | ({"sequencer": sequencer} if sequencer else {})
+    return json.dumps(
+        {
+            "eventVersion": "2.1",
+            "eventName": name,
+            "eventTime": instants.exact(at),
+            "s3": {"bucket": {"name": bucket}, "object": thing},
+        }
+    )
+
+
+def site(name: str = "shop", **changes: object) -> Site:
+    """Return an ordinary site, but for `changes`."""
+    ordinary: dict[str, object] = {
+        "name": name,
+        "bucket": f"{name}-bucket",
+        "distributions": ("E1",),
+        "index_documents": ("index.html",),
+    }
+    return Site(**(ordinary | changes))  # type: ignore[arg-type]
+
+
+def _is_after(one: Invalidation, upload: Upload) -> bool:
+    return one.created_at is not None and one.created_at >= upload.at
