@@ -3,12 +3,12 @@ PYTHON := .venv/bin/python
 KEEP ?=
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test lint unit integration infra host systemd package faults e2e bench agent-package docs lock setup clean
+.PHONY: help demo test lint unit integration infra host systemd package faults e2e bench uploads agent-package docs lock setup clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: setup  ## one whole backup in a Region in a box, with the proof of its copy (KEEP=1 leaves it running)
+demo: setup  ## a backup and some uploads in a Region in a box, each with its proof (KEEP=1 leaves it running)
 	@$(PYTHON) -m lab demo $(if $(KEEP),--keep)
 
 test: setup  ## everything that is checked, as CI does
@@ -25,6 +25,9 @@ faults: setup  ## the fault suite at length: every kill 100 times, and its table
 
 bench: setup  ## the write stall of five ways to make a snapshot (about 10 min; build/bench.json, .png)
 	@$(PYTHON) -m lab bench
+
+uploads: setup  ## ten thousand uploads in a minute through the deployed pipeline (build/uploads.json)
+	@PYTHONPATH=.:agent/src $(PYTHON) -m lab uploads
 
 agent-package: setup  ## what a database host needs: a wheel, and one file that installs itself (build/dist/)
 	@$(PYTHON) scripts/agent_package.py

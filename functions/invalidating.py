@@ -46,7 +46,8 @@ class Turn:
     distribution: str
     owner: str
     ends_at_ms: int
-    _known: frozenset[str] = field(default=frozenset(), init=False)
+    _known: Sequence[Waiting] | None = field(default=(), init=False)
+    """What the last round saw wait; None where it did not look, for all of it has to."""
 
     def __post_init__(self) -> None:
         world, distribution = self.world, self.distribution
@@ -86,10 +87,13 @@ class Turn:
 
         Whoever wrote them woke somebody, who found the lease taken and left.
         """
+        if self._known is None:
+            return False  # the wake that was sent is theirs as well
         if not self._known:
             return self.world.uploads.oldest(self.distribution) is not None
+        known = {row.row_id for row in self._known}
         rows = self.world.uploads.waiting(self.distribution)
-        return any(row.row_id not in self._known for row in rows)
+        return any(row.row_id not in known for row in rows)
 
     def _rounds(self) -> datetime | None:
         """Go round until there is nothing to do now; return when there will be, None for never."""
@@ -114,14 +118,25 @@ class Turn:
         if unfinished and None in times:
             return now  # something has changed: look at all of it anew
         later = [at for at in times if at is not None]
-        rows = self.world.uploads.waiting(self.distribution)
-        self._known = frozenset(row.row_id for row in rows)
+        if (paused_until := self._paused_until(records)) and paused_until > now:
+            return self._pause(paused_until, records, later)
+        rows = self._known = self.world.uploads.waiting(self.distribution)
         free = self._batches.unclaimed(rows, records)
         if free and self._settle_covered(free):
             return now
         if not free:
             return self._complete(records, later)
-        return self._send(free, records, later)
+        return self._send(free, records, later, refused=paused_until is not None)
+
+    def _pause(
+        self, until: datetime, records: Sequence[Record], later: list[datetime]
+    ) -> datetime | None:
+        """Read nothing of what waits while it has to: there may be thousands of rows."""
+        if self.world.uploads.oldest(self.distribution) is None:
+            self._known = ()
+            return self._complete(records, later)
+        self._known = None
+        return min([until, *later])
 
     def _settle_covered(self, rows: Sequence[Waiting]) -> bool:
         oldest_at = min(row.change.at for row in rows)
@@ -133,14 +148,18 @@ class Turn:
         return bool(cleared)
 
     def _send(
-        self, rows: Sequence[Waiting], records: Sequence[Record], later: list[datetime]
+        self,
+        rows: Sequence[Waiting],
+        records: Sequence[Record],
+        later: list[datetime],
+        *,
+        refused: bool,
     ) -> datetime | None:
         now = self.world.clock.wall()
         if _still_arriving(rows, now):
             return now + timedelta(seconds=SETTLED_S)
-        if (paused_until := self._paused_until(records)) and paused_until > now:
-            return min([paused_until, *later])
-        planned = self._plan.of(rows, room(record.in_progress for record in records))
+        left = room(record.in_progress for record in records)
+        planned = self._plan.of(rows, left, refused=refused)
         if planned.contents is None:  # no room at all
             return self._complete(records, later) or now + timedelta(seconds=LOOK_EVERY_S)
         now = self.world.clock.wall()

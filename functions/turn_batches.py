@@ -85,10 +85,9 @@ class TurnBatches:
 
         None is also for one that only has to complete.
         """
-        contents = self.contents(record)
         if record.state is BatchState.ANSWERED:
             if not record.settled:
-                self._settle(record, contents)
+                self._settle(record, self.contents(record))
             return None
         now = self.world.clock.wall()
         at = max(ask_again_at(record), now)
@@ -96,6 +95,7 @@ class TurnBatches:
             at = self.world.account.claim_call(now)
         if at > now:
             return at
+        contents = self.contents(record)
         if _is_taken(record):
             self._look_up(record, contents)
             return None

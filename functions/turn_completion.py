@@ -55,7 +55,8 @@ class TurnCompletion:
         used = self.world.account.used(self.world.clock.wall())
         for site in self.sites.of_distribution(self.batches.distribution):
             usd, cap = spent_usd(site.name, used), site.monthly_cap_usd
-            self.world.measures.spent(site.name, usd, usd / cap if cap else None)
+            share = usd / cap if cap else float(usd > 0)
+            self.world.measures.spent(site.name, usd, None if cap is None else share)
 
     def _complete(self, record: Record) -> None:
         now = self.world.clock.wall()

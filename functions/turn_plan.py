@@ -44,9 +44,12 @@ class TurnPlan:
     sites: Sites
     distribution: str
 
-    def of(self, rows: Sequence[Waiting], room: Room) -> Planned:
+    def of(self, rows: Sequence[Waiting], room: Room, *, refused: bool) -> Planned:
         """Return what to send for the rows, the oldest first, with so much room. Raise TableError.
 
+        `refused`: the last call was in vain. Only behind that, or behind a lack of room, does a
+        long wait escalate: an event that comes late, perhaps from the dead letters of a week, has
+        its exact path sent at once, which is all that it needs.
         A path that CloudFront refuses for good is not chosen for others again: what it would have
         covered is sent by other paths.
         """
@@ -55,8 +58,9 @@ class TurnPlan:
         for row in rows:
             at = waiting.setdefault(row.path.text, row.change.at)
             waiting[row.path.text] = min(at, row.change.at)
-        refused = {one.path for one in self.world.batches.aside(self.distribution)}
-        escalated = [one for one in escalations(waiting, now) if one.path not in refused]
+        bad = {one.path for one in self.world.batches.aside(self.distribution)}
+        stuck = refused or len(waiting) > room.exact
+        escalated = [one for one in escalations(waiting, now) if stuck and one.path not in bad]
         coalescing = Coalescing(
             waiting,
             self._prices(rows, len(waiting), now),
@@ -64,7 +68,7 @@ class TurnPlan:
             escalated,
             reasons={row.path.text: row.path.reason for row in rows if row.path.is_wildcard},
         )
-        plan = self._counted(coalescing, waiting.keys(), refused)
+        plan = self._counted(coalescing, waiting.keys(), bad)
         if not plan.paths:
             return Planned(None, len(plan.left))
         reasons = {wildcard.path: wildcard.reason for wildcard in plan.wildcards}
@@ -87,9 +91,9 @@ class TurnPlan:
                 return found
         return found
 
-    def _counted(self, coalescing: Coalescing, changed: Collection[str], refused: set[str]) -> Plan:
+    def _counted(self, coalescing: Coalescing, changed: Collection[str], bad: set[str]) -> Plan:
         """Count what may decide, within bounds: what is not counted is many."""
-        counts: dict[str, int | None] = {path[:-1]: None for path in refused if is_wildcard(path)}
+        counts: dict[str, int | None] = {path[:-1]: None for path in bad if is_wildcard(path)}
         until_ns = self.world.clock.now_ns() + round(LONGEST_LISTING_S * 1e9)
         for _ in range(MOST_ROUNDS):
             wanted = coalescing.uncounted(counts)

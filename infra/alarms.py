@@ -100,7 +100,8 @@ def sounds_without_invocation(
 ) -> cloudwatch.CfnAlarm:
     """Make an alarm that sounds when a function was not invoked for five minutes.
 
-    Lambda reports nothing of a minute without an invocation: silence is what it listens for.
+    Lambda reports nothing of a minute without an invocation: silence is what it listens for. After
+    a first deployment it may sound until the function's first minute.
     """
     return _alarm(
         scope,

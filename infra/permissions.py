@@ -75,7 +75,7 @@ def collect_uploads(uploads_arn: str, wakes_arn: str) -> list[Statement]:
         allow(CONSUME, [uploads_arn]),
         allow(SEND, [wakes_arn]),
         _rows(
-            *("BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query"),
+            *("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query"),
             of=("OBJECT#*", "DISTRIBUTION#*"),
         ),
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab import site_demo
 from lab.screen import Screen
+from lab.site import BUCKET
 from lab.stage import TARGET, Stage
 from lab.timeline import Timeline
 
@@ -115,6 +116,8 @@ def _keep(stage: Stage, workdir: Path) -> None:
         f'  eval "$(.venv/bin/python -m lab env --workdir {workdir})"\n'
         f"  .venv/bin/aws ec2 describe-snapshots --owner-ids self\n"
         f"  tail -f {stage.agent_log}\n"
+        f"  .venv/bin/aws s3 cp README.md s3://{BUCKET}/ && curl -I {stage.site.url}/README.md\n"
+        f"  .venv/bin/holdstill invalidations\n"
         f"Ctrl-C ends it and leaves nothing.",
         flush=True,
     )

@@ -11,6 +11,9 @@ All that is patched inside MiniStack is patched here, for exactly one version. W
   becomes visible by time alone (a delayed message, a failed one) or comes by EventBridge was read
   up to a second late. Here they look every 50 ms, which is a thousandth of a core. An upload
   reaches its function 7 ms (median) after the PUT, a message delayed by 1 s 16 ms after its time.
+- Of one event source mapping no more batches are in flight than there are cores, and two at least
+  (the smallest MaximumConcurrency). At AWS each has a CPU of its own; ten Python processes that
+  start at once on two cores are all 30 s late, over their timeout, and their messages 2 min.
 - S3 refuses overlapping notifications, tells EventBridge whole seconds and shorter sequencers, and
   spells filters its own way (`lab.bucket_events`). Found right, and left alone: the form-encoded
   key, sequencers in the order of the requests, events of removals and of delete markers, the raw
@@ -188,6 +191,16 @@ def invoke_asynchronously(arn: str, payload: str) -> None:
         lambda_svc.invoke_async_with_retry(record, json.loads(payload))
 
 
+def no_more_than_cores(allowed: Callable[..., int]) -> Callable[..., int]:
+    """Return what allows batches in flight, but not more than this machine can run."""
+    most = max(2, os.cpu_count() or 2)
+
+    def capped(*arguments: Any) -> int:
+        return min(allowed(*arguments), most)
+
+    return capped
+
+
 def main() -> None:
     """Patch, then serve until a signal. The environment configures MiniStack (`lab.emulator`)."""
     installed = importlib.metadata.version("ministack")
@@ -202,6 +215,7 @@ def main() -> None:
     port = int(os.environ["LAB_QUEUE_PORT"])
     app.app = gateway(app.app, hop, lambda: queue_server.listen(port, answer_queues))
     lambda_svc._esm_wake = Impatient(lambda_svc._esm_wake)
+    lambda_svc._sqs_esm_concurrency = no_more_than_cores(lambda_svc._sqs_esm_concurrency)
     bucket_events.patch(s3, eventbridge)
     eventbridge._dispatch_to_lambda = invoke_asynchronously
     scheduler._tick_schedules = schedules.Ticker(scheduler, eventbridge).tick

@@ -23,7 +23,7 @@ NAME = "static"
 BUCKET = "example-static"
 DISTRIBUTION = "E1EXAMPLE"
 OTHERS = "example-audit"
-"""The queue that the bucket tells of new tags: somebody else's, and to be left alone."""
+"""The queue that is told what comes back from Glacier: somebody else's, and to be left alone."""
 
 _AS_BROWSERS_SEND = "/~()!$&'*,;=:@"
 """What a browser leaves as it is in a path. A `+` too, but S3 reads that as a space: who links to
@@ -84,7 +84,7 @@ class Site:
         return {
             "Id": "audit",
             "QueueArn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{OTHERS}",
-            "Events": ["s3:ObjectTagging:*"],
+            "Events": ["s3:ObjectRestore:*"],
             "Filter": {"Key": {"FilterRules": [{"Name": "Prefix", "Value": "audited/"}]}},
         }
 
@@ -99,6 +99,11 @@ class Site:
     def distributions(self) -> tuple[str, ...]:
         """Those that show the bucket."""
         return tuple(self._urls)
+
+    @property
+    def url(self) -> str:
+        """Where visitors find it, at the first of them."""
+        return self._urls[self.distributions[0]]
 
     @property
     def configuration(self) -> str:

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from functions.domain.path_prices import FREE_PATHS
+from lab.edge import matching
 from lab.invalidated import Invalidated, invalidations, usd
 from lab.region import Region
 from lab.screen import Screen
@@ -13,6 +15,7 @@ EFFECT_S = 1.0
 """From a call to the drop at the edge, here. At AWS under 5 s (95th percentile)."""
 _FRESH_WITHIN_S = 60.0
 """Whoever waits longer presses reload and gives up."""
+_MOST_LINES = 12
 _OLD, _NEW = b"old", b"new"
 
 _HARD = (
@@ -37,9 +40,8 @@ _ALSO_SHOWN_AT = {"index.html": "/"}
 class Wave:
     """Changes made at once, and what became of each address that shows them."""
 
-    changes: tuple[Change, ...]
-    wanted: Mapping[str, float]
-    """When the change of each address was made."""
+    shown: Mapping[str, Change]
+    """The change that each address should show."""
     fresh: Mapping[str, float]
     """When a visitor saw it; without those that stayed stale."""
     made: tuple[Invalidated, ...]
@@ -47,7 +49,12 @@ class Wave:
     @property
     def stale(self) -> list[str]:
         """The addresses that still showed the old file when nobody waits any more."""
-        return [target for target in self.wanted if target not in self.fresh]
+        return [target for target in self.shown if target not in self.fresh]
+
+    @property
+    def changes(self) -> int:
+        """How many objects were changed."""
+        return len({change.key for change in self.shown.values()})
 
     @property
     def paths(self) -> list[str]:
@@ -56,13 +63,26 @@ class Wave:
 
     def until_fresh_s(self, target: str) -> float:
         """Return how long a visitor saw the old file."""
-        return self.fresh[target] - self.wanted[target]
+        return self.fresh[target] - self.shown[target].at
 
-    def until_called_s(self, key: str) -> float | None:
-        """Return how long it was until the invalidation of a key was made; None if none was."""
-        at = next(change.at for change in self.changes if change.key == key)
-        calls = [one.created_at.timestamp() for one in self.made if key in one.keys]
-        return min(calls) - at if calls else None
+    def until_called_s(self, target: str) -> float | None:
+        """Return how long it was until CloudFront was asked to clear an address; None if never."""
+        calls = [
+            one.created_at.timestamp()
+            for one in self.made
+            if any(_clears(path, target) for path in one.paths)
+        ]
+        return min(calls) - self.shown[target].at if calls else None
+
+    def path_of(self, target: str) -> str:
+        """Return a path that cleared an address."""
+        return next((path for path in self.paths if _clears(path, target)), "none")
+
+
+def _clears(path: str, target: str) -> bool:
+    """Return whether a path means an address, as the edge sees it and not as the product does."""
+    key = matching.cache_key(target, matching.Encodings.DOCUMENTED, query_strings=False)
+    return matching.matches(path, key)
 
 
 def fill(site: Site) -> None:
@@ -120,24 +140,22 @@ def _wave(
     """Change something, and follow it to the visitors."""
     screen.step(text)
     began = time.time()
-    changes = change()
-    wanted = _addresses(changes)
+    shown = _shown(change())
     good = _is_gone if gone else shows(_NEW)
-    fresh = site.wait_until(dict.fromkeys(wanted, good), _FRESH_WITHIN_S)
+    fresh = site.wait_until(dict.fromkeys(shown, good), _FRESH_WITHIN_S)
     (distribution,) = site.distributions
-    made = invalidations(site.region, distribution, since_s=began)
-    wave = Wave(tuple(changes), wanted, fresh, tuple(made))
+    wave = Wave(shown, fresh, tuple(invalidations(site.region, distribution, since_s=began)))
     _tell(screen, wave, "gone" if gone else "new")
     return wave
 
 
-def _addresses(changes: list[Change]) -> dict[str, float]:
-    wanted = {}
+def _shown(changes: list[Change]) -> dict[str, Change]:
+    shown = {}
     for change in changes:
-        wanted[target_of(change.key)] = change.at
+        shown[target_of(change.key)] = change
         if also := _ALSO_SHOWN_AT.get(change.key):
-            wanted[also] = change.at
-    return wanted
+            shown[also] = change
+    return shown
 
 
 def _is_gone(visit: Visit) -> bool:
@@ -145,44 +163,52 @@ def _is_gone(visit: Visit) -> bool:
 
 
 def _tell(screen: Screen, wave: Wave, after: str) -> None:
-    if len(wave.wanted) <= len(_HARD) + len(_ALSO_SHOWN_AT):
-        for target in wave.wanted:
-            told = f"old -> {after} after {wave.until_fresh_s(target):.2f} s"
-            screen.facts({target: "STALE" if target in wave.stale else told})
+    if len(wave.shown) <= _MOST_LINES:
+        screen.facts({target: _one(wave, target, after) for target in wave.shown})
     else:
-        times = sorted(wave.until_fresh_s(target) for target in wave.fresh)
-        slowest = f"the first after {times[0]:.2f} s, the last after {times[-1]:.2f} s"
-        told = f"{len(times)} of {len(wave.wanted)} old -> {after}"
-        screen.facts({"fresh": f"{told}: {slowest}" if times else told})
-    called = [
-        took for change in wave.changes if (took := wave.until_called_s(change.key)) is not None
-    ]
-    if called:
-        screen.facts({"called": f"{min(called):.2f} to {max(called):.2f} s after the upload"})
-    paths = wave.paths
-    exact = [path for path in paths if not path.endswith("*")]
-    if len(exact) <= len(_HARD) + len(_ALSO_SHOWN_AT):
-        screen.facts({"paths": " ".join(exact) or "no exact ones"})
-    else:
-        screen.facts({"paths": f"{len(exact)} exact ones"})
-    for one in wave.made:
-        for path, reason in one.reasons.items():
-            screen.facts({path: reason})
+        screen.facts(_many(wave, after))
+    reasons = {path: why for one in wave.made for path, why in one.reasons.items()}
+    if reasons:
+        screen.facts(reasons)
+
+
+def _one(wave: Wave, target: str, after: str) -> str:
+    """Return what became of one address."""
+    if target in wave.stale:
+        return "STALE"
+    called_s = wave.until_called_s(target)
+    called = "" if called_s is None else f", CloudFront called after {called_s:.2f} s: "
+    return f"old -> {after} after {wave.until_fresh_s(target):.2f} s{called}{wave.path_of(target)}"
+
+
+def _many(wave: Wave, after: str) -> dict[str, object]:
+    """Return what became of many addresses."""
+    fresh = sorted(wave.until_fresh_s(target) for target in wave.fresh)
+    called = sorted(
+        one.created_at.timestamp() - min(change.at for change in wave.shown.values())
+        for one in wave.made
+    )
+    exact = sum(not path.endswith("*") for path in wave.paths)
+    range_ = (
+        f", the first after {fresh[0]:.2f} s, the last after {fresh[-1]:.2f} s" if fresh else ""
+    )
+    return {
+        "addresses": f"{len(fresh)} of {len(wave.shown)} old -> {after}{range_}",
+        "CloudFront": f"called {', '.join(f'{s:.2f}' for s in called)} s after the first upload",
+        "paths": f"{exact} exact ones, {len(wave.paths) - exact} wildcards",
+    }
 
 
 def _sum(region: Region, waves: list[Wave], screen: Screen) -> None:
-    state = region.edge.state()
+    refused = region.edge.state()["refused"]
     paths = sum(len(wave.paths) for wave in waves)
-    each = sum(len(wave.wanted) for wave in waves)
+    calls, changes = sum(len(wave.made) for wave in waves), sum(wave.changes for wave in waves)
     screen.facts(
         {
-            "calls": f"{sum(len(wave.made) for wave in waves)} for "
-            f"{sum(len(wave.changes) for wave in waves)} changes; "
-            f"refused: {state['refused'] or 'none'}",
-            "paths": f"{paths}, {_dollars(usd(paths))}; "
-            f"one for each address: {each}, {_dollars(usd(each))}; "
-            f"with no free ones left {_dollars(usd(paths, 1000))} against "
-            f"{_dollars(usd(each, 1000))}",
+            "calls": f"{calls} for {changes} changes, of which CloudFront refused: "
+            f"{refused or 'none'}",
+            "paths": f"{paths}, of the 1000 that are free each month; "
+            f"later ones would be {_dollars(usd(paths, FREE_PATHS))}",
         }
     )
     stale = [target for wave in waves for target in wave.stale]

@@ -27,6 +27,7 @@ _LATEST_S = 20.0
 """A repeated or a late message comes up to this long after the first one."""
 _FIRST_SEQUENCER = 0x6612800000000
 """Of the form that S3's have, for 1,000 apart."""
+_LOOK_EVERY_S = 0.2
 _FAULTS = ("throttle", "too-many", "unavailable", "unavailable-after")
 
 
@@ -152,11 +153,11 @@ def _wait(began_at: datetime, due_s: float) -> float:
 
 
 class Trouble:
-    """Lets a call of CreateInvalidation fail now and then, each time in another way."""
+    """Lets every so many-th call of CreateInvalidation fail, each time in another way."""
 
-    def __init__(self, edge: Edge, every_s: float) -> None:
+    def __init__(self, edge: Edge, every: int) -> None:
         self._edge = edge
-        self._every_s = every_s
+        self._every = every
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._make, daemon=True)
 
@@ -169,7 +170,14 @@ class Trouble:
         self._edge.control(fault=None)
 
     def _make(self) -> None:
+        made_before = 0
         for fault in cycle(_FAULTS):
-            if self._end.wait(self._every_s):
-                return
+            while self._made() < made_before + self._every - 1:
+                if self._end.wait(_LOOK_EVERY_S):
+                    return
             self._edge.control(fault=fault, fault_times=1)
+            made_before = self._made() + 1
+
+    def _made(self) -> int:
+        calls: dict[str, int] = self._edge.state()["calls"]
+        return calls.get("CreateInvalidation", 0)

@@ -16,6 +16,8 @@ def unclaimed(rows: Iterable[Waiting], batches: Iterable[Contents]) -> tuple[Wai
     its rows are nobody else's, or they would be cleared and paid for twice.
     """
     claimed = {row.row_id for batch in batches for row in batch.causes}
+    if not claimed:
+        return tuple(rows)
     return tuple(row for row in rows if row.row_id not in claimed)
 
 

@@ -54,6 +54,7 @@ class Notification:
         return (
             any(_shared(one, two) for one in self.events for two in other.events)
             and _one_begins(self.prefix, other.prefix)
+            and _one_begins(self.suffix[::-1], other.suffix[::-1])
         )
 
 

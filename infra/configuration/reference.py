@@ -88,6 +88,10 @@ paths) x distributions.
 
 `events = "s3"` adds a notification to the bucket's own, and leaves those alone. S3 refuses two \
 that overlap: where another one already takes the same events, write `events = "eventbridge"`.
+
+A site that is taken out of the file leaves its bucket as it was at the next `cdk deploy`. After \
+the last one the stack `holdstill-uploads` is in no deployment any more: delete it in \
+CloudFormation.
 """
 
 

@@ -22,7 +22,7 @@ class Answer:
         """Whether the product may rely on it; None where it relies on nothing, or it is unclear."""
         if self.answer == UNCLEAR or not self.question.relied_on:
             return None
-        return True
+        return self.answer in self.question.relied_on
 
 
 def one_of(question: Question, outcomes: Sequence[tuple[str, str]]) -> Answer:

@@ -124,16 +124,19 @@ def _cached(place: Place, target: str, body: str | None) -> bool:
 def _invalidate(place: Place, tried: Sequence[_Tried]) -> dict[str, str]:
     """Invalidate the paths of all, and wait for it; return the refused by folder, and why."""
     by_path = {_path(place, one): one for one in tried if one.trial.path is not None}
-    exact = [path for path in by_path if not is_wildcard(path)]
-    wild = [path for path in by_path if is_wildcard(path)]
-    refused: dict[str, str] = {}
+    # those that are likely to be refused go alone: else the others are halved around each
+    alone = [path for path, one in by_path.items() if REFUSED in one.trial.question.relied_on]
+    rest = [path for path in by_path if path not in alone]
+    wild = [path for path in rest if is_wildcard(path)]
     parts = [
-        exact,
+        *([path] for path in alone),
+        [path for path in rest if not is_wildcard(path)],
         *(
             wild[begin : begin + WILDCARDS_AT_ONCE]
             for begin in range(0, len(wild), WILDCARDS_AT_ONCE)
         ),
     ]
+    refused: dict[str, str] = {}
     for number, paths in enumerate(parts):
         taken, bad = place.ask_all(paths, f"{place.folder}clearing-{number}")
         for one in taken:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from functions.domain.invalidation_limits import Meaning
 from lab.live_probe import calls
 from lab.live_probe.__main__ import main
+from lab.live_probe.place import Place
+from lab.live_probe.viewer import Viewer
 
 if TYPE_CHECKING:
     from lab.region import Region
@@ -210,6 +213,30 @@ def test_all_holds_is_an_end_without_an_error(aimed: Region, tmp_path: Path) -> 
         True,
         None,
     }
+
+
+@pytest.mark.emulator
+def test_a_path_that_is_refused_spoils_no_other(aimed: Region) -> None:
+    """Whatever CloudFront refuses unexpectedly is found by halving; the others are invalidated."""
+    url = deploy(aimed)
+    aimed.edge.control(throttling=False)
+    place = Place(
+        s3=aimed.client("s3"),
+        cloudfront=aimed.client("cloudfront"),
+        viewer=Viewer(url),
+        bucket=BUCKET,
+        distribution=ID,
+        origin_path="/site",
+        default_root_object="",
+        folder="/probe/",
+        pace_s=0,
+    )
+    taken, refused = place.ask_all(["/a", "/~", "/b", "/c", "no-slash"], "any")
+    assert set(refused) == {"/~", "no-slash"}
+    assert {one.meaning for one in refused.values()} == {Meaning.BAD_PATHS}
+    assert aimed.edge.state()["distributions"][ID]["paths"]["exact"] == 3
+    assert place.paths == 3
+    assert len({one.id for one in taken}) == len(taken)
 
 
 @pytest.mark.emulator

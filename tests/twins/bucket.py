@@ -27,6 +27,7 @@ def document(*parts: str) -> str:
 class TwinBuckets:
     """Keeps each bucket's document as it was put, elements of no known name as well.
 
+    The owner of all buckets can differ between reads and writes, as if they changed hands.
     `refusals` are the codes that the next writes are refused with; `stale` so many reads show what
     was there before the last write; `spoil` changes what is written, as nobody should.
     """
@@ -37,6 +38,7 @@ class TwinBuckets:
         self.validated: list[bool] = []
         self.refusals: list[str] = []
         self.stale = 0
+        self.owner_of_reads = self.owner_of_writes = ACCOUNT
         self.spoil: Callable[[str], str] = str
         self.hold = threading.Event()
         self.hold.set()
@@ -88,7 +90,7 @@ class TwinBuckets:
         bucket = self._bucket(call)
         if bucket not in self.documents:
             return self._refuse(call, 404, "NoSuchBucket")
-        if call.headers["x-amz-expected-bucket-owner"] != ACCOUNT:
+        if call.headers["x-amz-expected-bucket-owner"] != self.owner_of_reads:
             return self._refuse(call, 403, "AccessDenied")
         seen = self.documents[bucket]
         if self.stale and bucket in self._before:
@@ -107,6 +109,8 @@ class TwinBuckets:
             return self._say(call, 200, "")
         if self.refusals:
             return self._refuse(call, 400, self.refusals.pop(0))
+        if call.headers["x-amz-expected-bucket-owner"] != self.owner_of_writes:
+            return self._refuse(call, 403, "AccessDenied")
         bucket = self._bucket(call)
         self.writes.append(bucket)
         self.validated.append(call.headers["x-amz-skip-destination-validation"] != "true")

@@ -6,6 +6,7 @@ still wants to do fails, its `finally` clauses too.
 """
 
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -110,13 +111,21 @@ class TwinObjects:
     buckets: dict[str, set[str]] = field(default_factory=dict)
     fails: bool = False
     lists: int = 0
+    _sorted: dict[str, list[str]] = field(default_factory=dict)
 
     def keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """As in the port."""
         self.lists += 1
         if self.fails:
             raise BucketError("AccessDenied")
-        yield from sorted(k for k in self.buckets.get(bucket, ()) if k.startswith(prefix))
+        keys = self.buckets.get(bucket, set())
+        if len(self._sorted.get(bucket, ())) != len(keys):
+            self._sorted[bucket] = sorted(keys)
+        found = self._sorted.get(bucket, [])
+        for place in range(bisect_left(found, prefix), len(found)):
+            if not found[place].startswith(prefix):
+                return
+            yield found[place]
 
 
 class TimedCloudFront(TwinCloudFront):
@@ -295,8 +304,11 @@ class TwinUploadWorld:
         )
         return [row for row, times in causes.items() if times > 1]
 
-    def check(self) -> None:
-        """Nothing is lost, nothing is doubled, no limit was exceeded, nothing is left."""
+    def check(self, *, stopped: int = 0) -> None:
+        """Nothing is lost, nothing is doubled, no limit was exceeded, nothing is left.
+
+        So many calls may have been claimed by processes that were stopped just before them.
+        """
         assert self.is_quiet
         assert not self.stale()
         assert not self.doubled()
@@ -307,9 +319,8 @@ class TwinUploadWorld:
         refused, injected = self.cloudfront.refused, self.cloudfront.injected
         assert refused["Throttling"] <= injected[Fault.THROTTLE]
         assert refused["TooManyInvalidationsInProgress"] <= injected[Fault.TOO_MANY]
-        for one, fourth in zip(
-            self.cloudfront.called_at, self.cloudfront.called_at[3:], strict=False
-        ):
+        called_at = self.cloudfront.called_at
+        for one, fourth in zip(called_at, called_at[3 + stopped :], strict=False):
             assert (fourth - one).total_seconds() >= 1.999, "three at once, then one in 2 s"
         used = sum((used for used in self.table.used.values()), Counter[str]())
         paid = sum(

@@ -185,6 +185,19 @@ def test_another_bucket_is_another_resource(stack: Stack, twin: TwinBuckets) -> 
     assert twin.ours("other")
 
 
+def test_what_is_held_of_one_bucket_says_nothing_of_another(
+    stack: Stack, twin: TwinBuckets
+) -> None:
+    """EventBridge was off in the one and on in the other: each goes back to what it was."""
+    twin.documents["other"] = document("<EventBridgeConfiguration/>")
+    old = stack.done("Create", Events="eventbridge")
+    new = stack.done("Update", old, Events="eventbridge", Bucket="other")
+    stack.done("Delete", old)
+    stack.done("Delete", new)
+    assert untouched(twin)
+    assert notifications.eventbridge_is_on(twin.documents["other"])
+
+
 def test_eventbridge_that_was_on_before_stays_on(stack: Stack, twin: TwinBuckets) -> None:
     """Whoever else listens there goes on listening after we left."""
     twin.documents[BUCKET] = document(OTHERS, "<EventBridgeConfiguration/>")
@@ -228,6 +241,8 @@ def test_a_failed_update_keeps_its_resource(stack: Stack, twin: TwinBuckets) -> 
     assert stack.refused("Update", held, Prefixes=["raw/"])[0] == held
     assert stack.done("Update", held) == held
     assert len(twin.writes) == 1
+    twin.spoil = lambda body: body.replace("<Rate>0.5 </Rate>", "")
+    assert stack.refused("Update", held, Events="eventbridge")[0] == held
 
 
 def test_a_create_that_spoilt_something_says_so_and_can_be_deleted(
@@ -272,6 +287,14 @@ def test_a_refusal_that_stays_is_told(stack: Stack, twin: TwinBuckets, clock: Tw
     )
     assert 30e9 < clock.now_ns() - begun_ns < 100e9
     assert untouched(twin)
+
+
+@pytest.mark.parametrize("of", ["owner_of_reads", "owner_of_writes"])
+def test_a_bucket_of_another_account_is_refused(stack: Stack, twin: TwinBuckets, of: str) -> None:
+    """A name that passed to somebody else is not written to, even where its policy would let us."""
+    setattr(twin, of, "999999999999")
+    assert "AccessDenied" in stack.refused("Create")[1]
+    assert not twin.writes
 
 
 def test_a_refusal_for_good_is_not_waited_for(
