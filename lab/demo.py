@@ -28,6 +28,7 @@ def demo(workdir: Path, *, keep: bool, no_disks: bool) -> int:
     with Stage(workdir, say=screen.step, real_disks=real_disks, site=site_demo.fill) as stage:
         screen.step(f"the host: {stage.host.reality}")
         good = _back_up_and_check(stage, screen)
+        stage.host.load.stop()  # it would keep one of two cores busy, and AWS has more
         good = site_demo.show(stage.region, stage.site, screen) and good
         if keep:
             _keep(stage, workdir)

@@ -142,7 +142,8 @@ def _wave(
     began = time.time()
     shown = _shown(change())
     good = _is_gone if gone else shows(_NEW)
-    fresh = site.wait_until(dict.fromkeys(shown, good), _FRESH_WITHIN_S)
+    every_s = 0.02 if len(shown) <= _MOST_LINES else 0.5  # more visitors would keep a core busy
+    fresh = site.wait_until(dict.fromkeys(shown, good), _FRESH_WITHIN_S, every_s=every_s)
     (distribution,) = site.distributions
     wave = Wave(shown, fresh, tuple(invalidations(site.region, distribution, since_s=began)))
     _tell(screen, wave, "gone" if gone else "new")

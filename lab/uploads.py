@@ -85,13 +85,15 @@ def _storm(one: Run, stage: SiteStage) -> dict[str, Any]:
     time.sleep(_COMPLETION_S)
     made = invalidations(stage.region, distribution)
     state = edge.state()
+    calls = [(call.created_at - one.began_at).total_seconds() for call in made]
     return {
         "uploads": plan.uploads,
         "messages": len(events),
         "messages_from": "the lab, as S3 writes them",
         "puts_per_s": round(one.puts_per_s),
         "stale": sorted(set(plan.changed) - fresh),
-        "all_fresh_after_s": round(ended - one.began_at.timestamp(), 1),
+        "last_call_after_s": round(max(calls, default=0.0), 1),
+        "all_visited_after_s": round(ended - one.began_at.timestamp(), 1),
         **_calls(one, events, made),
         **_counted(state, distribution, plan),
         "unchanged_kept": _kept(site, plan),
