@@ -185,17 +185,16 @@ def _one(wave: Wave, target: str, after: str) -> str:
 def _many(wave: Wave, after: str) -> dict[str, object]:
     """Return what became of many addresses."""
     fresh = sorted(wave.until_fresh_s(target) for target in wave.fresh)
-    called = sorted(
-        one.created_at.timestamp() - min(change.at for change in wave.shown.values())
-        for one in wave.made
-    )
+    began = min(change.at for change in wave.shown.values())
+    called = [one.created_at.timestamp() - began for one in wave.made]
+    calls = f"{len(called)}, at {min(called):.2f} to {max(called):.2f} s" if called else "none"
     exact = sum(not path.endswith("*") for path in wave.paths)
     range_ = (
         f", the first after {fresh[0]:.2f} s, the last after {fresh[-1]:.2f} s" if fresh else ""
     )
     return {
         "addresses": f"{len(fresh)} of {len(wave.shown)} old -> {after}{range_}",
-        "CloudFront": f"called {', '.join(f'{s:.2f}' for s in called)} s after the first upload",
+        "calls": calls,
         "paths": f"{exact} exact ones, {len(wave.paths) - exact} wildcards",
     }
 

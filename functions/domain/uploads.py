@@ -142,7 +142,7 @@ def _record(fields: Fields) -> Change | str:
     if kind is None:
         return name
     s3 = _object(fields, "s3")
-    key = _form_decoded(_object(s3, "object").text("key"))
+    key = _form_decoded(_object(s3, "object").name("key"))
     return _change(s3, kind, key, fields.instant("eventTime"))
 
 
@@ -158,13 +158,11 @@ def _bridged(fields: Fields) -> Change | str:
         kind = Kind.EXPIRED if expired else Kind.REMOVED
     else:
         return name
-    return _change(detail, kind, _object(detail, "object").text("key"), fields.instant("time"))
+    return _change(detail, kind, _object(detail, "object").name("key"), fields.instant("time"))
 
 
 def _change(fields: Fields, kind: Kind, key: str, at: datetime) -> Change:
-    bucket = _object(fields, "bucket").text("name")
-    if not bucket or not key or not _is_utf8(key):
-        raise MalformedMessageError("bucket.name and object.key must be names")
+    bucket = _object(fields, "bucket").name("name")
     sequencer = _object(fields, "object").text_or_none("sequencer")
     if sequencer is not None and not _SEQUENCER.fullmatch(sequencer):
         sequencer = None  # of no use for an order; the time is
@@ -190,8 +188,3 @@ def _form_decoded(key: str) -> str:
     except UnicodeDecodeError:
         pass
     raise MalformedMessageError("object.key must be form-encoded UTF-8")
-
-
-def _is_utf8(key: str) -> bool:
-    """Return whether the key can be a key: JSON can spell half a surrogate pair, UTF-8 cannot."""
-    return not any("\ud800" <= character <= "\udfff" for character in key)

@@ -41,6 +41,13 @@ class Fields:
             raise self._wrong(name, "a string")
         return _whole_characters(value)
 
+    def name(self, name: str) -> str:
+        """Return a string that names something: not empty, and all of it can be UTF-8."""
+        value = self.text(name)
+        if not value or value != self._body[name]:
+            raise self._wrong(name, "a name in UTF-8")
+        return value
+
     def text_or_none(self, name: str) -> str | None:
         """Return a string, or None where it is null or missing."""
         return None if self._body.get(name) is None else self.text(name)
