@@ -14,16 +14,12 @@ from functions.domain.invalidation_record import Record
 from functions.domain.pauses import ENOUGH_RECORDS, next_batch_at
 from functions.domain.sites import Sites
 from functions.domain.waiting import Waiting
+from functions.turn_arrivals import LOOK_AGAIN_S, Arrivals
 from functions.turn_batches import TurnBatches
 from functions.turn_completion import LOOK_EVERY_S, TurnCompletion
 from functions.turn_lease import LeaseLostError, TurnLease
 from functions.turn_plan import TurnPlan
 from functions.upload_ports import UploadWorld
-
-SETTLED_S: Final = 0.5
-STILL_ARRIVING_S: Final = 3.0
-"""While the newest upload is younger than the one and the oldest than the other, the rest of a
-folder may be on its way: it is cheaper and as fast to send it together."""
 
 NEAR_S: Final = 5.0
 """What is due so soon is waited for; for what is later the function is not kept running."""
@@ -51,6 +47,7 @@ class Turn:
 
     def __post_init__(self) -> None:
         world, distribution = self.world, self.distribution
+        self._arrivals = Arrivals()
         self._lease = TurnLease(world.leases, world.clock, distribution, self.owner)
         self._batches = TurnBatches(world, distribution, self.owner)
         self._plan = TurnPlan(world, self.sites, distribution)
@@ -156,8 +153,8 @@ class Turn:
         refused: bool,
     ) -> datetime | None:
         now = self.world.clock.wall()
-        if _still_arriving(rows, now):
-            return now + timedelta(seconds=SETTLED_S)
+        if self._arrivals.go_on(rows, now):
+            return now + timedelta(seconds=LOOK_AGAIN_S)
         left = room(record.in_progress for record in records)
         planned = self._plan.of(rows, left, refused=refused)
         if planned.contents is None:  # no room at all
@@ -208,9 +205,3 @@ def measure_oldest(world: UploadWorld, distribution: str) -> Waiting | None:
     age_s = (now - oldest.change.at).total_seconds() if oldest else 0.0
     world.measures.oldest_waiting(distribution, max(age_s, 0.0))
     return oldest
-
-
-def _still_arriving(rows: Sequence[Waiting], now: datetime) -> bool:
-    ages_s = [(now - row.change.at).total_seconds() for row in rows]
-    # of an upload of the future, by a clock that is wrong, nobody can tell
-    return 0 <= min(ages_s) < SETTLED_S and max(ages_s) < STILL_ARRIVING_S

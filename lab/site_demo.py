@@ -212,7 +212,8 @@ def _sum(region: Region, waves: list[Wave], screen: Screen) -> None:
         }
     )
     stale = [target for wave in waves for target in wave.stale]
-    screen.step(f"STALE: {' '.join(stale)}" if stale else "EVERY VISITOR SEES THE NEW FILES")
+    first = " ".join(stale[:_MOST_LINES])
+    screen.step(f"STALE: {len(stale)}: {first}" if stale else "EVERY VISITOR SEES THE NEW FILES")
 
 
 def _dollars(amount: float) -> str:
