@@ -22,6 +22,32 @@ def sounds_above_zero(
     statistic: Literal["Sum", "Maximum"] = "Sum",
 ) -> cloudwatch.CfnAlarm:
     """Make an alarm that sounds when a metric was above zero in the last five minutes."""
+    return sounds_above(
+        scope,
+        construct_id,
+        name=name,
+        description=description,
+        namespace=namespace,
+        metric=metric,
+        dimensions=dimensions,
+        statistic=statistic,
+        threshold=0,
+    )
+
+
+def sounds_above(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    description: str,
+    namespace: str,
+    metric: str,
+    dimensions: Mapping[str, str],
+    statistic: Literal["Sum", "Maximum"],
+    threshold: float,
+) -> cloudwatch.CfnAlarm:
+    """Make an alarm that sounds when a metric was above a threshold in the last five minutes."""
     return _alarm(
         scope,
         construct_id,
@@ -34,7 +60,7 @@ def sounds_above_zero(
         period=300,
         evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
-        threshold=0,
+        threshold=threshold,
         treat_missing_data="notBreaching",
     )
 

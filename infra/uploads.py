@@ -118,6 +118,19 @@ class UploadsStack(Stack):
             environment={"HOLDSTILL_WAKES_URL": wakes.ref},
         )
         collect.read(uploads, batch_size=_MESSAGES, at_once=_COLLECTORS)
+        # Until a message is read no row tells of it, and none that is never read is a dead letter.
+        alarms.sounds_above(
+            self,
+            "Uncollected",
+            name=f"{naming.PREFIX}-uploads-uncollected",
+            description=f"A bucket's message has lain unread for over {_WAITED_TOO_LONG_S} s"
+            f": does {naming.COLLECT_UPLOADS} run?",
+            namespace="AWS/SQS",
+            metric="ApproximateAgeOfOldestMessage",
+            dimensions={"QueueName": naming.UPLOADS_QUEUE},
+            statistic="Maximum",
+            threshold=_WAITED_TOO_LONG_S,
+        )
 
     def _invalidate(self, wakes: sqs.CfnQueue) -> None:
         """Make the function, and wake it each minute.

@@ -162,6 +162,15 @@ def test_an_old_upload_sounds_whatever_its_distribution(
     assert silent["Period"] * silent["EvaluationPeriods"] == 300
 
 
+def test_a_message_that_nobody_reads_sounds(template: Template) -> None:
+    """It is in no row yet, and four days later it is gone."""
+    alarm = alarm_named(template, "holdstill-uploads-uncollected")
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "holdstill-uploads"}]
+    assert (alarm["Statistic"], alarm["Threshold"]) == ("Maximum", 600)
+    assert alarm["TreatMissingData"] == "notBreaching"
+
+
 def test_a_path_that_is_set_aside_sounds(
     template: Template, capsys: pytest.CaptureFixture[str]
 ) -> None:
