@@ -8,6 +8,7 @@ from cli import aws
 from cli.errors import CommandFailedError
 from cli.invalidate import invalidate
 from cli.invalidations import invalidations
+from cli.screens.console import never_refuse
 from functions.domain.errors import HoldstillError
 
 
@@ -31,6 +32,7 @@ def main(context: click.Context) -> None:
 
     Exit status: 0 done, 1 it failed, 2 it was asked for wrongly and nothing was done.
     """
+    never_refuse()
     context.obj = context.obj or aws.connect
 
 

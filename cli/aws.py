@@ -21,6 +21,7 @@ from botocore.exceptions import (
 from botocore.session import Session
 
 from cli import deployment
+from cli.aws_clock import AwsClock
 from cli.deployed import Deployed
 from cli.errors import MisuseError, NoAnswerError
 from functions.adapters.account_table import AccountTable
@@ -40,8 +41,19 @@ class Clients:
     session: Session
 
     def of(self, service: str) -> Any:
-        """Return a service's client, which takes no stranger's answer for AWS's."""
-        client = self.session.create_client(service, config=PATIENT)
+        """Return a service's client, which takes no stranger's answer for AWS's.
+
+        Raise MisuseError for an environment that botocore cannot use, and botocore's own errors.
+        """
+        try:
+            client = self.session.create_client(service, config=PATIENT)
+        except BotoCoreError:  # some of which are ValueErrors as well
+            raise
+        except ValueError as error:
+            raise MisuseError(
+                f"{error}: the AWS environment or the profile has it. AWS_ENDPOINT_URL and "
+                "endpoint_url, where they are set, must be such as https://example.com."
+            ) from error
         client.meta.events.register("after-call.*", refuse_strangers)
         return client
 
@@ -79,11 +91,13 @@ def _connect(profile: str | None, region: str | None) -> Deployed:
     if chosen := region or os.environ.get("AWS_REGION"):  # which botocore does not read
         session.set_config_variable("region", chosen)
     clients = Clients(session)
-    found = deployment.find(clients.of("cloudformation"))
+    stacks, clock = clients.of("cloudformation"), AwsClock(SystemClock())
+    clock.follow(stacks)
+    found = deployment.find(stacks)
     table = clients.of("dynamodb")
     return Deployed(
         found.sites,
-        SystemClock(),
+        clock,
         UploadsTable(table, found.table),
         BatchesTable(table, found.table),
         AccountTable(table, found.table),
@@ -98,5 +112,13 @@ def caller(sts: Any) -> str:
     try:
         arn: str = sts.get_caller_identity()["Arn"]
     except (BotoCoreError, *UNANSWERED, ClientError, KeyError):
-        return f"{getpass.getuser()}, as this machine knows him"
+        return f"{_user()}, as this machine knows him"
     return arn
+
+
+def _user() -> str:
+    """Return the user's name, or his number: a container's may have no entry in passwd."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        return f"user {os.getuid()}"

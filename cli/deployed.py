@@ -13,7 +13,10 @@ from functions.upload_ports import Account, Batches, Objects, Uploads, Wakes
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """Its sites, its table, and the world beside it. `caller`: who asks, as AWS knows him."""
+    """Its sites, its table, and the world beside it.
+
+    `clock`: its wall clock is AWS's, not the user's. `caller`: who asks, as AWS knows him.
+    """
 
     sites: Sites
     clock: Clock

@@ -1,5 +1,7 @@
 """`holdstill invalidate`: clear keys of a site by hand."""
 
+from dataclasses import replace
+
 import click
 
 from cli import following, hits
@@ -13,6 +15,7 @@ from functions.domain.errors import HoldstillError
 from functions.domain.hand_request import (
     HandRequest,
     HandRequestError,
+    asked_at,
     further_rows,
     paths_sent,
     rows_by_hand,
@@ -29,7 +32,11 @@ from functions.domain.site import Site
 )
 @click.option("--all", "everything", is_flag=True, help="Everything: the path /*.")
 @click.option("--dry-run", is_flag=True, help="Show what it would do, and do nothing.")
-@click.option("--wait", is_flag=True, help="Wait until CloudFront has completed it.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Wait until CloudFront has completed it; not with --dry-run.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @on_deployed
 def invalidate(
@@ -51,6 +58,8 @@ def invalidate(
 
     What is asked for waits in the table with the uploads, and is sent with them.
     """
+    if dry_run and wait:
+        raise MisuseError("--dry-run asks for nothing that --wait could wait for: leave one out.")
     chosen = deployed.site(site)
     request = _request(key, prefix, everything=everything)
     shown = _asking(deployed, chosen, request)
@@ -60,8 +69,16 @@ def invalidate(
         return
     if not yes:
         confirm("Invalidate?")
-    _ask(deployed, shown)
-    asking.conclude(shown, would=False)
+        # what was invalidated while he thought about it is before he asked
+        shown = replace(shown, rows=asked_at(shown.rows, deployed.clock.wall()))
+    try:
+        _ask(deployed, shown)
+        asking.conclude(shown, would=False)
+    except KeyboardInterrupt as error:
+        raise NotSentError(
+            "Interrupted. Some of it may be asked for, and that is sent without this command: see "
+            f"`holdstill invalidations {site}`. Asking once more does no harm."
+        ) from error
     if wait:
         following.follow(deployed, shown.rows)
 

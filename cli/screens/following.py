@@ -34,7 +34,8 @@ class Progress:
 def progress() -> Iterator[Progress]:
     """Show it for as long as the context lasts."""
     console = output()
-    with console.status("") as status:
+    spinner = "dots" if console.encoding.startswith("utf") else "line"  # which is ASCII
+    with console.status("", spinner=spinner) as status:
         yield Progress(console, status)
 
 

@@ -2,13 +2,19 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 from functions.domain.batch import BatchState
 from functions.domain.coverage import Invalidation, covers
 from functions.domain.invalidation_record import Aside, Contents, Record
 from functions.domain.paths import Path
 from functions.domain.waiting import Waiting
+
+CLOCKS_APART: Final = timedelta(seconds=2)
+"""What a row was asked at may be after what followed: it is rounded up, and by another clock. What
+was set aside so shortly before it was by the same path, and is refused again."""
 
 
 class Stage(StrEnum):
@@ -75,7 +81,7 @@ class Known:
             if row.row_id in self._causes[record.batch_id]:
                 return Progress(stage_of(record), record)
         for aside in asides:
-            if aside.path == row.path.text and aside.at >= row.change.at:
+            if aside.path == row.path.text and aside.at > row.change.at - CLOCKS_APART:
                 return Progress(Stage.SET_ASIDE, why=aside.why)
         for record in alive:
             made = replace(self._clears[record.batch_id], created_at=record.created_at)

@@ -63,6 +63,11 @@ def further_rows(
     return tuple(found)
 
 
+def asked_at(rows: Iterable[Waiting], at: datetime) -> tuple[Waiting, ...]:
+    """Return the rows as asked for at another time: when somebody has said yes to them."""
+    return tuple(replace(row, change=replace(row.change, at=at)) for row in rows)
+
+
 def paths_sent(rows: Iterable[Waiting]) -> tuple[Path, ...]:
     """Return the rows' paths, each once, less those that a wildcard among them clears as well."""
     paths = dict.fromkeys(row.path for row in rows)

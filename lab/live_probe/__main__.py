@@ -1,57 +1,93 @@
 """Ask a real distribution: `python -m lab.live_probe --distribution E… --bucket NAME --dry-run`."""
 
 import argparse
+import io
 import json
 import secrets
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import NoRegionError
 
 from lab.live_probe import answers, calls, clearing, events, plan
 from lab.live_probe.answers import Answer
 from lab.live_probe.catalogue import TRIALS
 from lab.live_probe.listening import Clients, Listening
-from lab.live_probe.place import Place, ProbeError
+from lab.live_probe.place import FAILURES, Place, ProbeError
 from lab.live_probe.plan import GROUPS, Options
 from lab.live_probe.viewer import Viewer
 
-FAILURES: Final = (ProbeError, ClientError, BotoCoreError, OSError, HTTPException)
-EXIT_HOLDS, EXIT_DIFFERS, EXIT_FAILED = 0, 1, 2
+EXIT_HOLDS, EXIT_DIFFERS, EXIT_FAILED, EXIT_STOPPED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Say what would be done, do it if asked to, and return 0 where all holds, 1 where not, 2."""
+    """Say what would be done, and do it if asked to.
+
+    Return 0 where all holds, 1 where something differs, 2 where something failed, and 130 where it
+    was stopped by Ctrl-C or SIGTERM; what was made is deleted before that too.
+    """
     options = _options(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a key may be in any writing
+    try:
+        with _terminated_as_interrupted():
+            return _main(options)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_STOPPED
+
+
+def _main(options: Options) -> int:
     try:
         place = _place(options)
-    except FAILURES as error:
+        listening = _listening(options) if "events" in options.only else None
+    except NoRegionError:
+        print("no Region: say --region eu-central-1, or set AWS_DEFAULT_REGION", file=sys.stderr)
+        return EXIT_FAILED
+    except (*FAILURES, ValueError) as error:  # the latter for an endpoint that is no URL
         print(f"cannot look at {options.distribution}: {error}", file=sys.stderr)
         return EXIT_FAILED
     print(plan.text(options, place))
     if options.dry_run or not options.yes:
         print("Nothing was done." + ("" if options.dry_run else " Say --yes to go on."))
         return EXIT_HOLDS if options.dry_run else EXIT_FAILED
-    return _run(options, place)
+    try:
+        options.report.open("a", encoding="utf-8").close()
+    except OSError as error:
+        print(f"Nothing was done: the report cannot be written: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return _run(options, place, listening)
 
 
-def _run(options: Options, place: Place) -> int:
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM do as Ctrl-C does, which is cleaned up after."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(options: Options, place: Place, listening: Listening | None) -> int:
     found: list[Answer] = []
-    failed, left = [], []
-    listening = Listening(_clients(options.region), f"holdstill-probe-{secrets.token_hex(6)}")
+    failed: list[str] = []
+    left: list[str] = []
+    written = stopped = False
     asked: dict[str, Callable[[], Iterator[Answer]]] = {
         "clearing": lambda: _clearing(place, options.repeat),
         "root": lambda: clearing.root(place, options.repeat),
         "references": lambda: calls.references(place),
         "times": lambda: calls.times(place, options.repeat),
         "budget": lambda: calls.budget(place, options.rest_s),
-        "events": lambda: _events(listening),
+        "events": lambda: _events(listening) if listening else iter(()),
     }
     try:
         for group in options.only:
@@ -61,8 +97,12 @@ def _run(options: Options, place: Place) -> int:
             except FAILURES as error:
                 failed.append(f"{group}: {error}")
                 print(f"  failed: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        stopped = True
+        failed.append("stopped before its end")
+        print("stopped: what was made is deleted", file=sys.stderr)
     finally:
-        left = _clean(place, listening if "events" in options.only else None)
+        left = _clean(place, listening)
         about = {
             "at": datetime.now(UTC).isoformat(),
             "distribution": options.distribution,
@@ -72,15 +112,29 @@ def _run(options: Options, place: Place) -> int:
             "failed": failed,
             "left": left,
         }
-        report = answers.report(found, about)
-        options.report.write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", "utf-8")
         print(answers.table(found))
-        print(f"{place.calls} calls, {place.paths} paths; all of it in {options.report}")
         for what in left:
             print(f"NOT DELETED, delete it yourself: {what}", file=sys.stderr)
-    if failed or left:
+        written = _write(options.report, answers.report(found, about))
+        where = f"; all of it in {options.report}" if written else ""
+        print(f"{place.calls} calls, {place.paths} paths{where}")
+    if stopped:
+        return EXIT_STOPPED
+    if failed or left or not written:
         return EXIT_FAILED
     return EXIT_DIFFERS if any(one.holds is False for one in found) else EXIT_HOLDS
+
+
+def _write(path: Path, report: Mapping[str, Any]) -> bool:
+    """Write the report; where that fails print it, for it was paid for. Return whether it is."""
+    text = json.dumps(report, ensure_ascii=False, indent=2) + "\n"
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        print(text)
+        print(f"the report cannot be written, and is above: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _clearing(place: Place, repeat: int) -> Iterator[Answer]:
@@ -100,6 +154,8 @@ def _clean(place: Place, listening: Listening | None) -> list[str]:
         place.clean()
     except FAILURES as error:
         left.append(f"s3://{place.bucket}/{place.key('')}: {error}")
+    except KeyboardInterrupt:
+        left.append(f"s3://{place.bucket}/{place.key('')}: stopped meanwhile")
     return left
 
 
@@ -130,14 +186,13 @@ def _place(options: Options) -> Place:
     )
 
 
-def _clients(region: str | None) -> Clients:
-    session = boto3.Session(region_name=region)
-    return Clients(
-        session.client("s3"),
-        session.client("sqs"),
-        session.client("events"),
-        session.region_name or "us-east-1",
+def _listening(options: Options) -> Listening:
+    """Return what would be made for the events. Raise NoRegionError where there is none."""
+    session = boto3.Session(region_name=options.region)
+    clients = Clients(
+        session.client("s3"), session.client("sqs"), session.client("events"), session.region_name
     )
+    return Listening(clients, f"holdstill-probe-{secrets.token_hex(6)}")
 
 
 def _options(arguments: Sequence[str] | None) -> Options:

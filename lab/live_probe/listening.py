@@ -8,6 +8,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lab.interrupts import uninterrupted
+from lab.live_probe.place import FAILURES
+
 _PATIENCE_S, _PAUSE_S = 60.0, 5.0
 _WAYS = {"direct": "s3", "bridged": "events"}
 
@@ -37,8 +40,9 @@ class Listening:
         where = {} if plain else {"CreateBucketConfiguration": here}
         self.clients.s3.create_bucket(Bucket=self.name, **where)
         for way in _WAYS:
-            made = self.clients.sqs.create_queue(QueueName=f"{self.name}-{way}")
-            self.queues[way] = made["QueueUrl"]
+            with uninterrupted():  # a queue whose URL is lost is not deleted
+                made = self.clients.sqs.create_queue(QueueName=f"{self.name}-{way}")
+                self.queues[way] = made["QueueUrl"]
         rule = self.clients.events.put_rule(
             Name=self.name,
             EventPattern=json.dumps(
@@ -94,7 +98,7 @@ class Listening:
                 )
 
     def remove(self) -> list[str]:
-        """Delete all of it; return what could not be deleted, and why."""
+        """Delete all of it; return what could not be deleted, and why: also what was stopped."""
         steps: list[tuple[str, Callable[[], None]]] = [
             (f"bucket {self.name}", self._delete_bucket),
             (f"rule {self.name}", self._delete_rule),
@@ -104,9 +108,11 @@ class Listening:
         for what, delete in steps:
             try:
                 delete()
-            except ClientError as error:
+            except FAILURES as error:
                 if "NoSuch" not in str(error) and "NotFound" not in str(error):
                     left.append(f"{what}: {error}")
+            except KeyboardInterrupt:
+                left.append(f"{what}: stopped meanwhile")
         return left
 
     def arn(self, way: str) -> str:

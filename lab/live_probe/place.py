@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any, Final, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.domain.invalidation_limits import Meaning, halves, meaning_of
 from lab.errors import LabError
@@ -18,6 +19,10 @@ _PATIENCE_S: Final = 300.0
 
 class ProbeError(LabError):
     """The probe cannot go on; the text says why."""
+
+
+FAILURES: Final = (ProbeError, ClientError, BotoCoreError, OSError, HTTPException)
+"""Of the probe, of AWS and of the way there: all that is told, and is no bug."""
 
 
 @dataclass(frozen=True, slots=True)

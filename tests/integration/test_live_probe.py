@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from functions.domain.invalidation_limits import Meaning
 from lab.live_probe import calls
 from lab.live_probe.__main__ import main
+from lab.live_probe.listening import Clients, Listening
 from lab.live_probe.place import Place
 from lab.live_probe.viewer import Viewer
 
@@ -248,3 +253,139 @@ def test_what_fails_leaves_nothing_behind(aimed: Region, tmp_path: Path) -> None
     assert probe(url, report, *PACE, "--yes", "--only", "clearing") == 2
     assert "ServiceUnavailable" in json.loads(report.read_text("utf-8"))["failed"][0]
     assert sorted(keys(aimed)) == ["site/index.html", "site/other.txt"]
+
+
+class Unreachable:
+    """A client without a network."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise EndpointConnectionError(endpoint_url=f"https://{name}")
+
+
+def test_what_no_network_lets_be_deleted_is_listed() -> None:
+    """All of it: the first that cannot be deleted keeps nobody from the next."""
+    none = Unreachable()
+    listening = Listening(Clients(none, none, none, "x"), "holdstill-probe-1", {"direct": "url"})
+    left = listening.remove()
+    assert [one.split(":")[0] for one in left] == [
+        "bucket holdstill-probe-1",
+        "rule holdstill-probe-1",
+        "queues holdstill-probe-1-*",
+    ]
+    assert all("Could not connect" in one for one in left)
+
+
+def test_without_a_region_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CloudFront needs none; what the events need is missed before anything is made."""
+    none = Unreachable()
+    place = Place(none, none, Viewer("http://localhost"), BUCKET, ID, "", "", "/probe/")
+    monkeypatch.setattr("lab.live_probe.__main__._place", lambda _: place)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    report = tmp_path / "report.json"
+    assert probe("http://localhost", report, "--yes", "--only", "events") == 2
+    assert "no Region: say --region" in capsys.readouterr().err
+    assert not report.exists()
+
+
+def test_an_endpoint_that_is_none_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    assert probe("http://localhost", tmp_path / "report.json", "--yes") == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.emulator
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_paid(
+    aimed: Region, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped folder costs nothing."""
+    report = tmp_path / "none" / "report.json"
+    assert probe(deploy(aimed), report, *PACE, "--yes", "--only", "references") == 2
+    assert "Nothing was done: the report cannot be written" in capsys.readouterr().err
+    assert set(aimed.edge.state()["calls"]) == {"GetDistribution"}
+
+
+@pytest.mark.emulator
+def test_a_report_that_cannot_be_written_in_the_end_is_printed(
+    aimed: Region,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After the table: both were paid for."""
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    url = deploy(aimed)
+    monkeypatch.setattr(Path, "write_text", full)
+    code = probe(url, tmp_path / "report.json", *PACE, "--yes", "--only", "references")
+    monkeypatch.undo()
+    assert code == 2
+    said = capsys.readouterr()
+    assert said.out.count("reference-same-paths") == 2
+    assert '"answers"' in said.out
+    assert "No space left" in said.err
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_stops_it_leaves_nothing_behind(aimed: Region, tmp_path: Path, number: int) -> None:
+    """What was made is deleted, what was answered is written; there is no traceback."""
+    report = tmp_path / "report.json"
+    where = ["--distribution", ID, "--bucket", BUCKET, "--edge-url", deploy(aimed)]
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lab.live_probe", *where, "--report", str(report)),
+            *(*PACE, "--yes", "--only", "events", "clearing"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'agent' / 'src'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as command:
+        until = time.monotonic() + 60
+        while len(aimed.client("s3").list_buckets()["Buckets"]) == 1:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        command.send_signal(number)
+        said, complaints = command.communicate(timeout=60)
+    assert command.returncode == 130, complaints
+    assert "Traceback" not in complaints
+    assert "NOT DELETED" not in complaints
+    assert str(report) in said
+    assert json.loads(report.read_text("utf-8"))["failed"] == ["stopped before its end"]
+    assert [one["Name"] for one in aimed.client("s3").list_buckets()["Buckets"]] == [BUCKET]
+    assert aimed.client("sqs").list_queues(QueueNamePrefix="holdstill-probe").get("QueueUrls") in (
+        None,
+        [],
+    )
+    assert sorted(keys(aimed)) == ["site/index.html", "site/other.txt"]
+
+
+@pytest.mark.emulator
+def test_who_stops_the_deleting_is_told_what_is_left(
+    aimed: Region,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A second Ctrl-C ends it; the report and the list come all the same."""
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    report = tmp_path / "report.json"
+    monkeypatch.setattr(Place, "clean", interrupted)
+    monkeypatch.setattr("lab.live_probe.calls.references", interrupted)
+    code = probe(deploy(aimed), report, *PACE, "--yes", "--only", "references")
+    assert code == 130
+    assert "NOT DELETED, delete it yourself: s3://example-probe/site/" in capsys.readouterr().err
+    assert "stopped meanwhile" in json.loads(report.read_text("utf-8"))["left"][0]

@@ -1,6 +1,7 @@
 """What the command line learns of a deployment, and what it says where there is none."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,34 @@ def test_whoever_sts_does_not_know_goes_by_his_own_name(monkeypatch: pytest.Monk
 
     monkeypatch.setenv("LOGNAME", "maki")
     assert aws.caller(Sts()).startswith("maki,")
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container, whose user may have no entry in passwd."""
+
+    class Sts:
+        """Refuses."""
+
+        def get_caller_identity(self) -> Any:
+            """Refuse."""
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetCallerIdentity")
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_001)
+    assert aws.caller(Sts()) == "user 4000000001, as this machine knows him"
+
+
+def test_an_endpoint_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variable that may have it; a Region that is none has botocore's own words."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(MisuseError, match=r"nonsense: .*AWS_ENDPOINT_URL"):
+        aws.connect(None, "eu-central-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    with pytest.raises(NoAnswerError, match="no region"):
+        aws.connect(None, "no region")
 
 
 def test_the_program_runs_from_anywhere(tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ class World:
         self.clock = Steps()
         self.listing = TwinListing({"example-static": KEYS})
 
-    def run(self, *arguments: str, typed: str = "") -> Result:
+    def run(self, *arguments: str, typed: str = "", charset: str = "utf-8") -> Result:
         """Run the command."""
         here = deployed(self.table, self.clock, self.listing)
-        return CliRunner().invoke(
+        return CliRunner(charset=charset).invoke(
             main, ["invalidate", *arguments], input=typed, obj=lambda *_: here
         )
 
@@ -181,6 +181,7 @@ def test_nobody_to_ask_is_no_yes(world: World) -> None:
         (["zzz", "a"], 'no site "zzz". Sites: shop, static'),
         (["static"], "Nothing to clear"),
         (["static", "a", "--all"], "--all clears everything"),
+        (["static", "a", "--dry-run", "--wait"], "--dry-run asks for nothing"),
         (["static", "good.png", "js/app.js.map"], 'ignore has "**/*.map"'),
         (["shop", "site/good.png", "bad.png"], "outside of the origin path /site"),
     ],
@@ -236,6 +237,45 @@ def test_no_key_can_command_the_terminal(world: World) -> None:
     done = world.run("static", "\x1b[31m[bold]", "--dry-run")
     assert "\x1b" not in done.output
     assert "\\x1b[31m[bold] is no object now" in done.output
+
+
+def test_a_terminal_that_lacks_the_letters_is_shown_their_numbers(world: World) -> None:
+    """And what was asked for is asked for all the same."""
+    done = world.run("static", "資.png", "--yes", charset="ascii")
+    assert done.exit_code == 0, done.exception
+    assert "\\u8cc7.png is no object now" in done.output
+    assert world.texts("E1EXAMPLE") == ["/%E8%B3%87.png"]
+
+
+@pytest.mark.parametrize("at", ["ask", "wake"])
+def test_who_interrupts_the_asking_is_told_that_some_may_be_asked_for(
+    world: World, at: str
+) -> None:
+    """What is in the table is sent, whoever has gone; "Aborted!" would say otherwise."""
+
+    def interrupt(name: str) -> None:
+        if name == at and any(world.table.waiting.values()):
+            raise KeyboardInterrupt
+
+    world.table.steps = interrupt
+    failed = world.run("static", "index.html", "--yes")
+    assert world.texts("E1EXAMPLE")
+    assert failed.exit_code == 1
+    assert "Aborted" not in failed.output
+    assert "Some of it may be asked for" in failed.output
+    assert "holdstill invalidations static" in failed.output
+
+
+@pytest.mark.usefixtures("terminal")
+def test_it_is_asked_for_when_somebody_says_yes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invalidation that was made while he thought about it covers nothing of it."""
+    begun = world.clock.wall()
+    monkeypatch.setattr("cli.invalidate.confirm", lambda _: world.clock.sleep(60))
+    assert world.run("static", "index.html").exit_code == 0
+    asked = {row.change.at for row in world.table.waiting["E1EXAMPLE"].values()}
+    assert asked == {begun + timedelta(seconds=60)}
 
 
 @pytest.mark.parametrize(

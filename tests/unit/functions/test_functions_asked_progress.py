@@ -21,13 +21,16 @@ MADE = replace(
 CLEARS_ROW = Contents(("/a.png",), (ROW,))
 
 
-def stage(*batches: tuple[Record, Contents], waits: bool = True, aside: str = "") -> Stage:
+def stage(
+    *batches: tuple[Record, Contents], waits: bool = True, aside: str = "", aside_s: int = 0
+) -> Stage:
     """Return the row's stage."""
     known = Known()
     known.unread(record for record, _ in batches)
     for record, contents in batches:
         known.read(record, contents)
-    asides = [Aside("E3EXAMPLE", aside, "no", EPOCH, ())] if aside else []
+    at = EPOCH + timedelta(seconds=aside_s)
+    asides = [Aside("E3EXAMPLE", aside, "no", at, ())] if aside else []
     return known.progress(ROW, {ROW.row_id} if waits else set(), asides).stage
 
 
@@ -57,9 +60,11 @@ def test_another_rows_invalidation_may_cover_it() -> None:
 
 
 def test_a_path_set_aside_is_the_end_of_it() -> None:
-    """Only its own path, and only since it was asked for."""
+    """Only its own path, and only since it was asked for, whose time is rounded up."""
     assert stage(waits=False, aside="/a.png") is Stage.SET_ASIDE
     assert stage(aside="/b.png") is Stage.WAITING
+    assert stage(waits=False, aside="/a.png", aside_s=-1) is Stage.SET_ASIDE
+    assert stage(aside="/a.png", aside_s=-3) is Stage.WAITING
     assert [stage for stage in Stage if stage.last] == [Stage.COMPLETED, Stage.SET_ASIDE]
 
 
