@@ -19,7 +19,7 @@ _EVENT_AGE_S: Final = 300
 
 
 class Function(Construct):
-    """One Lambda function, with its `arn`, `role_arn` and `log_group` for others to refer to."""
+    """One Lambda function, with its `arn`, role and `log_group` for others to refer to."""
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class Function(Construct):
         self.log_group = log_group
         self.arn = function.function_arn
         self.role_arn = role.role_arn
+        self.role_name = role.role_name
 
     def read(self, queue: sqs.CfnQueue, *, batch_size: int, at_once: int) -> None:
         """Let Lambda give it the queue's messages, in batches, to so many of it at once.

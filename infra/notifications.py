@@ -6,6 +6,7 @@ from typing import Final
 
 from aws_cdk import Aws, CustomResource, Duration
 from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
 
@@ -23,7 +24,9 @@ _RULES: Final = f"{naming.PREFIX}-uploads-"
 _BUCKETS_OF_A_RULE: Final = 20
 """An event pattern has at most 2,048 characters, a bucket's name 63."""
 _NAMED_BYTES: Final = 4_000
-"""A queue's policy has at most 8,192 bytes, all inline policies of a role 10,240 characters."""
+"""A queue's policy has at most 8,192 bytes."""
+_POLICIES: Final = 25
+"""All inline policies of a role have 10,240 characters at most, and each of these some 300."""
 _MEMORY_MB: Final = 256
 _TIMEOUT_S: Final = 240
 _SERVICE_TIMEOUT_S: Final = 300
@@ -31,19 +34,19 @@ _SERVICE_TIMEOUT_S: Final = 300
 
 
 def queue_statements(sites: Sequence[Site], queue_arn: str) -> list[Statement]:
-    """Let the sites' buckets, or EventBridge for them, send to the queue.
+    """Let the sites' buckets, and EventBridge for them, send to the queue.
 
-    S3 tries it while a notification is put: the queue's policy must be there before.
+    S3 tries it while a notification is put: the queue's policy must be there before. Both may,
+    whatever `events` says: a change of it updates this policy first, while the other still tells.
     """
-    by_s3 = [want.bucket for want in _wanted(sites, queue_arn) if want.events is EventSource.S3]
-    by_rules = any(want.events is EventSource.EVENTBRIDGE for want in _wanted(sites, queue_arn))
-    statements = []
-    if by_s3:
-        statements.append(_let("s3.amazonaws.com", queue_arn, _buckets(by_s3)))
-    if by_rules:
-        rules = permissions.arn("events", f"rule/{_RULES}*")
-        statements.append(_let("events.amazonaws.com", queue_arn, [rules]))
-    return statements
+    if not sites:
+        return []
+    buckets = sorted({site.bucket for site in sites})
+    rules = permissions.arn("events", f"rule/{_RULES}*")
+    return [
+        _let("s3.amazonaws.com", queue_arn, _buckets(buckets)),
+        _let("events.amazonaws.com", queue_arn, [rules]),
+    ]
 
 
 def add_notifications(
@@ -65,9 +68,10 @@ def add_notifications(
         asset=asset,
         memory_mb=_MEMORY_MB,
         timeout_s=_TIMEOUT_S,
-        statements=[_permission([want.bucket for want in everything])],
+        statements=[],
         environment={},
     )
+    rights = _rights(scope, [want.bucket for want in everything], function.role_name)
     rules = _add_rules(
         scope,
         [want.bucket for want in everything if want.events is EventSource.EVENTBRIDGE],
@@ -82,7 +86,7 @@ def add_notifications(
             properties=want.to_properties(),
             service_timeout=Duration.seconds(_SERVICE_TIMEOUT_S),
         )
-        resource.node.add_dependency(function, _policy_of(queue), *rules)
+        resource.node.add_dependency(function, rights[want.bucket], _policy_of(queue), *rules)
 
 
 def _wanted(sites: Sequence[Site], queue_arn: str) -> list[Wanted]:
@@ -121,10 +125,32 @@ def _policy_of(queue: sqs.CfnQueue) -> IConstruct:
     return policy
 
 
-def _permission(buckets: Sequence[str]) -> Statement:
+def _rights(
+    scope: Construct, buckets: Sequence[str], role_name: str
+) -> dict[str, iam.CfnRolePolicy]:
+    """Give the function each bucket by a policy of its own; return which to depend on.
+
+    When a bucket is taken out, CloudFormation deletes its notifications after the rest is updated
+    and before what they depend on: were the rights all in one policy, they would be gone by then.
+    """
+    if len(buckets) > _POLICIES:
+        return dict.fromkeys(buckets, _policy(scope, "Any", ["*"], role_name))
+    return {bucket: _policy(scope, _short(bucket), [bucket], role_name) for bucket in buckets}
+
+
+def _policy(
+    scope: Construct, name: str, buckets: Sequence[str], role_name: str
+) -> iam.CfnRolePolicy:
     actions = ["s3:GetBucketNotification", "s3:PutBucketNotification"]
     own = {"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}}
-    return permissions.allow(actions, _buckets(buckets), own)
+    statement = permissions.allow(actions, list(map(_bucket_arn, buckets)), own)
+    return iam.CfnRolePolicy(
+        scope,
+        f"NotificationsRights{name}",
+        policy_name=f"notifications-{name}",
+        role_name=role_name,
+        policy_document=permissions.document([statement]),
+    )
 
 
 def _let(service: str, queue_arn: str, source_arns: Sequence[str]) -> Statement:
@@ -141,9 +167,9 @@ def _let(service: str, queue_arn: str, source_arns: Sequence[str]) -> Statement:
 
 
 def _buckets(buckets: Sequence[str]) -> list[str]:
-    """Return the buckets' ARNs; where a policy has no room for them, any bucket's.
+    """Return the buckets' ARNs; where the queue's policy has no room for them, any bucket's.
 
-    Both policies have the account as a further condition.
+    The account is a further condition.
     """
     arns = [_bucket_arn(bucket) for bucket in buckets]
     fit = sum(len(f'"arn:aws-us-gov:s3:::{bucket}",') for bucket in buckets) <= _NAMED_BYTES

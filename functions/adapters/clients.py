@@ -56,12 +56,12 @@ def refuse_strangers(http_response: Any, **_: object) -> None:
     """Raise ResponseParserError for a web page in AWS's place.
 
     Where the service speaks JSON botocore takes it for an answer, and a write for done. S3 has
-    nothing to say after some writes, but always names the request.
+    nothing to say after some writes, and may name no type, but always names the request.
     """
     kind = http_response.headers.get("content-type", "")
     if "json" in kind or "xml" in kind:
         return
-    if "x-amz-request-id" in http_response.headers and not http_response.content:
+    if "x-amz-request-id" in http_response.headers and not (kind and http_response.content):
         return
     raise ResponseParserError(f"not an answer of AWS, but {kind or 'something untyped'}")
 

@@ -97,6 +97,7 @@ def test_the_queue_lets_in_the_sites_buckets_and_nobody_elses(asset: Asset, tmp_
     assert [flat(arn) for arn in condition["ArnLike"]["aws:SourceArn"]] == [
         "arn:<AWS::Partition>:s3:::example-shop",
         "arn:<AWS::Partition>:s3:::example-static",
+        "arn:<AWS::Partition>:s3:::example-taken",
     ]
     assert flat(condition["StringEquals"]["aws:SourceAccount"]) == ACCOUNT
     assert by_eventbridge["Principal"] == {"Service": "events.amazonaws.com"}
@@ -105,17 +106,14 @@ def test_the_queue_lets_in_the_sites_buckets_and_nobody_elses(asset: Asset, tmp_
     assert flat(by_eventbridge["Condition"]["StringEquals"]["aws:SourceAccount"]) == ACCOUNT
 
 
-def test_nobody_is_let_in_for_a_way_that_is_not_used(asset: Asset, tmp_path: Path) -> None:
-    """Without EventBridge it has no statement and no rule; and the other way round."""
-    by_s3 = template_of(SITES[:3], asset, tmp_path / "s3")
-    assert [statement["Principal"]["Service"] for statement in allowed(by_s3)] == [
-        "s3.amazonaws.com"
-    ]
-    assert not of_type(by_s3, "AWS::Events::Rule")
-    by_rules = template_of(SITES[3:], asset, tmp_path / "rules")
-    assert [statement["Principal"]["Service"] for statement in allowed(by_rules)] == [
-        "events.amazonaws.com"
-    ]
+def test_a_change_of_events_shuts_nobody_out(asset: Asset, tmp_path: Path) -> None:
+    """The policy changes before the notifications do: it is the same before and after."""
+    before, after = (
+        allowed(template_of([site("a", "example-static", events=way)], asset, tmp_path / way))
+        for way in ("s3", "eventbridge")
+    )
+    assert before == after
+    assert len(before) == 2
 
 
 def test_the_notification_comes_after_all_that_it_needs(asset: Asset, tmp_path: Path) -> None:
@@ -149,17 +147,44 @@ def test_the_function_may_touch_the_sites_notifications_and_nothing_else(
     asset: Asset, tmp_path: Path
 ) -> None:
     """Two actions on the named buckets of this account; else only its own log."""
-    (role,) = of_type(template_of(SITES, asset, tmp_path), "AWS::IAM::Role").values()
-    (policy,) = role["Properties"]["Policies"]
-    on_s3, on_logs = policy["PolicyDocument"]["Statement"]
-    assert on_s3["Action"] == ["s3:GetBucketNotification", "s3:PutBucketNotification"]
-    assert [flat(arn).rpartition(":")[2] for arn in on_s3["Resource"]] == [
-        "example-shop",
-        "example-static",
-        "example-taken",
-    ]
-    assert flat(on_s3["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
+    template = template_of(SITES, asset, tmp_path)
+    (role,) = of_type(template, "AWS::IAM::Role").values()
+    (own,) = role["Properties"]["Policies"]
+    (on_logs,) = own["PolicyDocument"]["Statement"]
     assert all(action.startswith("logs:") for action in on_logs["Action"])
+    touched = set()
+    for policy in of_type(template, "AWS::IAM::RolePolicy").values():
+        (on_s3,) = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert on_s3["Action"] == ["s3:GetBucketNotification", "s3:PutBucketNotification"]
+        assert flat(on_s3["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
+        (bucket,) = on_s3["Resource"]
+        touched.add(flat(bucket).rpartition(":")[2])
+    assert touched == {"example-shop", "example-static", "example-taken"}
+
+
+def test_a_bucket_that_is_taken_out_is_let_go_before_the_right_to_it(
+    asset: Asset, tmp_path: Path
+) -> None:
+    """CloudFormation deletes what depends first; a right in a shared policy would be gone by then.
+
+    Then our notification would stay, at a queue that lets the bucket in no more, and S3 would
+    refuse whatever anybody else puts there.
+    """
+    template = template_of(SITES, asset, tmp_path)
+    policies = of_type(template, "AWS::IAM::RolePolicy")
+    for bucket, resource in resources_by_bucket(template).items():
+        (right,) = set(policies) & set(resource["DependsOn"])
+        (statement,) = policies[right]["Properties"]["PolicyDocument"]["Statement"]
+        assert flat(statement["Resource"][0]).endswith(f":{bucket}")
+
+
+def test_the_rights_to_25_buckets_fit_into_a_role(asset: Asset, tmp_path: Path) -> None:
+    """All inline policies of a role have 10,240 characters at most."""
+    sites = [site(f"s{n}", f"{'b' * 60}-{n:02}") for n in range(25)]
+    policies = of_type(template_of(sites, asset, tmp_path), "AWS::IAM::RolePolicy").values()
+    assert len(policies) == 25
+    written = [json.dumps(one["Properties"]["PolicyDocument"]).replace(" ", "") for one in policies]
+    assert sum(map(len, written)) < 10_240 - 500
 
 
 def test_two_hundred_buckets_fit(asset: Asset, tmp_path: Path) -> None:
@@ -171,8 +196,10 @@ def test_two_hundred_buckets_fit(asset: Asset, tmp_path: Path) -> None:
     assert len(template["Resources"]) < 230
     (queue_policy,) = of_type(template, "AWS::SQS::QueuePolicy").values()
     assert len(json.dumps(queue_policy["Properties"]["PolicyDocument"])) < 6_000
-    (role,) = of_type(template, "AWS::IAM::Role").values()
-    assert len(json.dumps(role["Properties"]["Policies"])) < 8_000
+    (right,) = of_type(template, "AWS::IAM::RolePolicy").values()
+    (statement,) = right["Properties"]["PolicyDocument"]["Statement"]
+    assert flat(statement["Resource"][0]) == "arn:<AWS::Partition>:s3:::*"
+    assert flat(statement["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
     by_s3 = allowed(template)[0]
     (any_bucket,) = by_s3["Condition"]["ArnLike"]["aws:SourceArn"]
     assert flat(any_bucket) == "arn:<AWS::Partition>:s3:::*"

@@ -44,6 +44,7 @@ class TwinBuckets:
         self.hold.set()
         self.answers: list[dict[str, Any]] = []
         self.answer_types: list[str | None] = []
+        self.untyped = False
         self.deaf = 0
         """So many answers are turned away."""
         self._before: dict[str, str] = {}
@@ -127,11 +128,10 @@ class TwinBuckets:
         reason = "Unable to validate the following destination configurations"
         self._say(call, status, f"<Error><Code>{code}</Code><Message>{reason}</Message></Error>")
 
-    @staticmethod
-    def _say(call: BaseHTTPRequestHandler, status: int, text: str) -> None:
+    def _say(self, call: BaseHTTPRequestHandler, status: int, text: str) -> None:
         body = text.encode()
         call.send_response(status)
-        if body:  # a write is answered with nothing, of no type
+        if body and not self.untyped:  # a write is answered with nothing, of no type
             call.send_header("Content-Type", "application/xml")
         call.send_header("Content-Length", str(len(body)))
         call.send_header("x-amz-request-id", "0123456789ABCDEF")

@@ -142,6 +142,13 @@ def test_created_and_deleted_leaves_the_bucket_as_it_was(stack: Stack, twin: Twi
     assert untouched(twin)
 
 
+def test_an_answer_without_a_type_is_s3s_all_the_same(stack: Stack, twin: TwinBuckets) -> None:
+    """It names the request, as no proxy's page does."""
+    twin.untyped = True
+    stack.done("Create")
+    assert twin.ours(BUCKET)
+
+
 def test_the_same_request_again_writes_nothing(stack: Stack, twin: TwinBuckets) -> None:
     """Lambda invokes at least once: a repeated event is answered alike, without a write."""
     held = stack.done("Create")
