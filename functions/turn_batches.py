@@ -6,6 +6,8 @@ Whatever crashes, the next turn finds in the table how far each batch has come, 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
+from typing import Final
 
 from functions.domain import instants
 from functions.domain.batch import (
@@ -32,6 +34,12 @@ from functions.domain.pauses import NO_ANSWER, ask_again_at, meaning_told, told
 from functions.domain.waiting import Waiting
 from functions.turn_lease import LeaseLostError
 from functions.upload_ports import UploadWorld
+
+MOST_ASKED: Final = 6
+"""How often in a row a batch is asked for without an answer: some four minutes."""
+
+_MOST_KEYS: Final = 100
+"""Of those behind a path that is set aside: a row of the table holds no more than 400 KB."""
 
 
 @dataclass
@@ -96,7 +104,7 @@ class TurnBatches:
         if at > now:
             return at
         contents = self.contents(record)
-        if _is_taken(record):
+        if _to_look_up(record):
             self._look_up(record, contents)
             return None
         batch, _ = step(record.batch(contents), Ask())
@@ -135,7 +143,7 @@ class TurnBatches:
             invalidation_id=batch.invalidation_id,
             created_at=batch.created_at,
             tries=0 if isinstance(event, Made) else record.tries + 1,
-            why=_why(event),
+            why=_why(event, meaning_told(record.why)),
             settled=refused,
         )
         halves = [effect.batch for effect in effects if isinstance(effect, Store)]
@@ -198,29 +206,35 @@ class TurnBatches:
             exact=record.exact,
             wildcards=record.wildcards,
             tries=record.tries + 1,
-            why=_why(answer),
+            why=_why(answer, Meaning.UNKNOWN),
         )
 
 
-def _why(event: Event) -> str:
+def _why(event: Event, before: Meaning) -> str:
+    """Return what a record keeps of an answer; `before`: of the one before it."""
     match event:
         case Refused(meaning, why):
             return told(meaning, why)
         case Unanswered():
             return told(Meaning.UNKNOWN, NO_ANSWER)
         case Missing():
-            return told(Meaning.REFERENCE_TAKEN, "and no invalidation has it with these paths")
+            return told(before, "and no invalidation has its reference and paths")
         case _:
             return ""
 
 
-def _is_taken(record: Record) -> bool:
-    """Return whether CloudFront said that it has the batch's reference already."""
-    return record.state is BatchState.UNKNOWN and meaning_told(record.why) is (
-        Meaning.REFERENCE_TAKEN
-    )
+def _to_look_up(record: Record) -> bool:
+    """Return whether to look for the batch at CloudFront, and not to ask for it once more.
+
+    Because its reference is taken; or because asking is in vain: what is in it may be why, and all
+    that has come since would wait behind it.
+    """
+    if record.state is not BatchState.UNKNOWN:
+        return False
+    return record.tries >= MOST_ASKED or meaning_told(record.why) is Meaning.REFERENCE_TAKEN
 
 
 def _aside(record: Record, contents: Contents, refused: SetAside, now: datetime) -> Aside:
-    keys = dict.fromkeys(row.change.key for row in contents.causes if row.path.text == refused.path)
-    return Aside(record.distribution, refused.path, refused.why, now, tuple(keys))
+    behind = (row.change.key for row in contents.causes if row.path.text == refused.path)
+    keys = tuple(islice(dict.fromkeys(behind), _MOST_KEYS))
+    return Aside(record.distribution, refused.path, refused.why, now, keys)

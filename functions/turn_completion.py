@@ -20,18 +20,25 @@ LOOK_EVERY_S: Final = 10.0
 """An invalidation completes within 25 s (95th percentile); each look is a call of the account."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class TurnCompletion:
     """The invalidations of a distribution that are in progress. Raises as TurnBatches does."""
 
     world: UploadWorld
     sites: Sites
     batches: TurnBatches
+    _looked_at: datetime | None = None
 
     def next_look_at(self, records: Sequence[Record]) -> datetime | None:
         """Return when to look whether something has completed; None where nothing is going on."""
         asked = [record.asked_at or record.stored_at for record in _going(records)]
-        return min(asked) + timedelta(seconds=LOOK_AFTER_S) if asked else None
+        if not asked:
+            return None
+        at = min(asked) + timedelta(seconds=LOOK_AFTER_S)
+        if self._looked_at is None:
+            return at
+        # each look is a call that a batch could be asked for with
+        return max(at, self._looked_at + timedelta(seconds=LOOK_EVERY_S))
 
     def look(self, records: Sequence[Record]) -> int:
         """Record what has completed, if the account has a call to spare; return how much has."""
@@ -39,6 +46,7 @@ class TurnCompletion:
         now = self.world.clock.wall()
         if not going or self.world.account.claim_call(now) > now:
             return 0
+        self._looked_at = now
         names = [str(record.invalidation_id) for record in going]
         try:
             done = self.world.cloudfront.completed(self.batches.distribution, names)

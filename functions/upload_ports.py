@@ -7,13 +7,20 @@ is a bug. Every read of the table is consistent.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
 from functions.domain.invalidation_record import Aside, Contents, Record
 from functions.domain.uploads import Change
 from functions.domain.waiting import Waiting
 from functions.ports import Clock, Leases, Log
+
+MOST_WAITING: Final = 20_000
+"""Rows that a turn looks at: the rest comes in its next round. They are its memory and its time,
+and a batch of all of them can be settled well within it."""
+
+MOST_ANSWERED: Final = 200
+"""Invalidations that a turn reads to see whether one of them has cleared what it is late to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Uploads(Protocol):
         """Write rows that somebody asked for by hand."""
 
     def waiting(self, distribution: str) -> Sequence[Waiting]:
-        """Return all rows of a distribution, the oldest first; those of open batches as well."""
+        """Return the MOST_WAITING oldest rows of a distribution, those of open batches as well."""
 
     def oldest(self, distribution: str) -> Waiting | None:
         """Return the oldest row, by one short read."""
@@ -84,7 +91,10 @@ class Batches(Protocol):
         """
 
     def answered_since(self, distribution: str, since: datetime) -> Sequence[Record]:
-        """Return the records whose `created_at` is not before `since`, open or not."""
+        """Return the records whose `created_at` is not before `since`, open or not.
+
+        The MOST_ANSWERED newest of them: for what is older than that a path may be paid again.
+        """
 
     def history(self, distribution: str) -> Iterator[Record]:
         """Yield every record, the newest first, reading on as far as it is asked."""

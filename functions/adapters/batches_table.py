@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from functions.domain import instants
 from functions.domain.errors import TableError
 from functions.domain.invalidation_json import read_aside
 from functions.domain.invalidation_record import Aside, Contents, Record
+from functions.upload_ports import MOST_ANSWERED
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -82,9 +84,17 @@ class BatchesTable:
         return transact(self.client, writes) or self._is_written(new, owner)
 
     def answered_since(self, distribution: str, since: datetime) -> Sequence[Record]:
-        """Return the records that CloudFront made since an instant; raise TableError."""
-        index = rows.of(self.client, self.name, distribution, ANSWERED, since=instants.exact(since))
-        names = [item["batch_id"]["S"] for item in index]
+        """Return the newest records that CloudFront made since an instant; raise TableError."""
+        index = rows.of(
+            self.client,
+            self.name,
+            distribution,
+            ANSWERED,
+            since=instants.exact(since),
+            newest_first=True,
+            page=MOST_ANSWERED,
+        )
+        names = [item["batch_id"]["S"] for item in islice(index, MOST_ANSWERED)]
         found = {
             record.batch_id: record for record in map(record_of, self._named(distribution, names))
         }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from functions.adapters import rows as rows_of
@@ -16,7 +17,7 @@ from functions.domain.invalidation_json import (
 )
 from functions.domain.uploads import Change
 from functions.domain.waiting import Waiting
-from functions.upload_ports import News
+from functions.upload_ports import MOST_WAITING, News
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -87,8 +88,9 @@ class UploadsTable:
         rows_of.put_all(self.client, self.name, map(_item, rows))
 
     def waiting(self, distribution: str) -> Sequence[Waiting]:
-        """Return all rows of a distribution, the oldest first; raise TableError."""
-        return list(map(_waiting, rows_of.of(self.client, self.name, distribution, WAITING)))
+        """Return the oldest rows of a distribution; raise TableError."""
+        rows = rows_of.of(self.client, self.name, distribution, WAITING)
+        return list(map(_waiting, islice(rows, MOST_WAITING)))
 
     def oldest(self, distribution: str) -> Waiting | None:
         """Return the oldest row; raise TableError."""

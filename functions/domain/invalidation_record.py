@@ -86,7 +86,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A path that CloudFront refused for good, kept for somebody to look at. `why`: its answer."""
+    """A path that CloudFront refused for good, kept for somebody to look at. `why`: its answer.
+
+    `keys`: the first of those behind it.
+    """
 
     distribution: str
     path: str

@@ -15,7 +15,7 @@ from functions.domain.paths import Path
 from functions.domain.uploads import Change, Kind
 from functions.domain.waiting import Waiting
 from functions.ports import Leases
-from functions.upload_ports import Account, Batches, News, Uploads, Wakes
+from functions.upload_ports import MOST_ANSWERED, Account, Batches, News, Uploads, Wakes
 from tests.twins.clock import EPOCH
 
 HERE, THERE = "E1EXAMPLE", "E2EXAMPLE"
@@ -316,6 +316,16 @@ class BatchLaws:
         assert early in batches.answered_since(HERE, since + timedelta(milliseconds=1))
         assert early not in batches.answered_since(HERE, since + timedelta(milliseconds=2))
         assert list(batches.answered_since(THERE, EPOCH)) == []
+
+    def test_of_all_that_was_made_since_the_newest_are_read(self, batches: Batches) -> None:
+        """An event that is days late must not make a turn read all that was done since."""
+        for number in range(MOST_ANSWERED + 3):
+            record, contents = batch(f"{number:03}")
+            batches.store(record, contents, "one")
+            batches.change(record, answered(record, created_at=EPOCH + timedelta(seconds=number)))
+        found = batches.answered_since(HERE, EPOCH)
+        assert len(found) == MOST_ANSWERED
+        assert "000" not in {one.batch_id for one in found}
 
     def test_history_is_read_as_far_as_it_is_asked(self, batches: Batches) -> None:
         """The newest first, open and over mixed, each once."""

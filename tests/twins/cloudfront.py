@@ -45,7 +45,8 @@ def _go_on(_: str) -> None:
 class TwinCloudFront:
     """One account. `faults` hit the calls of `create` to come, one each; None is no fault.
 
-    `bad_paths` are refused beside those that the documentation refuses. `steps` is called with a
+    `bad_paths` are refused beside those that the documentation refuses, and a batch with one of
+    `silent_paths` is never answered. `steps` is called with a
     method's name before a call and after it, as `TwinTable.steps`. `calls` counts the API's calls
     by action, `refused` its refusals by code. Distributions come into being when they are named.
     """
@@ -58,6 +59,7 @@ class TwinCloudFront:
         self.controls = Controls(completion_s=10).changed(controls)
         self.faults: deque[Fault | None] = deque()
         self.bad_paths: set[str] = set()
+        self.silent_paths: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.distributions: dict[str, _Distribution] = {}
@@ -155,6 +157,8 @@ class TwinCloudFront:
         if fault is not None and not fault.comes_after_the_deed:
             self._fail(fault)
         self._spend()
+        if self.silent_paths.intersection(batch.paths):
+            self._fail(Fault.HANG)
         if self.bad_paths.intersection(batch.paths):
             raise refusals.invalid_paths()
         distribution = self._distribution(name)

@@ -9,7 +9,7 @@ from functions.domain.invalidation_limits import next_call_at
 from functions.domain.invalidation_record import Aside, Contents, Record
 from functions.domain.uploads import Change
 from functions.domain.waiting import Waiting
-from functions.upload_ports import News
+from functions.upload_ports import MOST_ANSWERED, MOST_WAITING, News
 from tests.twins.table import TwinLeases
 from tests.twins.trace import Trace
 
@@ -145,7 +145,7 @@ class TwinUploads:
         self.table.steps("waiting")
         rows = [row for _, row in sorted(self.table.waiting[distribution].items())]
         self.table.steps("waiting")
-        return rows
+        return rows[:MOST_WAITING]
 
     def oldest(self, distribution: str) -> Waiting | None:
         """As in the port."""
@@ -252,7 +252,8 @@ class TwinBatches:
             if record.created_at is not None and record.created_at >= since
         ]
         self.table.steps("answered_since")
-        return records
+        newest = sorted(records, key=lambda one: str(one.created_at))[-MOST_ANSWERED:]
+        return sorted(newest, key=lambda one: one.batch_id)
 
     def history(self, distribution: str) -> Iterator[Record]:
         """As in the port."""

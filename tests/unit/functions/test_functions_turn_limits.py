@@ -11,6 +11,7 @@ import pytest
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
 from functions.domain.errors import CloudFrontError
 from functions.domain.invalidation_limits import Meaning
+from functions.domain.path_rules import PathRule
 from functions.domain.paths import STAR_IN_KEY, Path
 from functions.domain.sites import Sites
 from functions.domain.uploads import Change, Kind
@@ -243,3 +244,26 @@ def test_a_batch_whose_reference_is_taken_is_looked_up_and_stops_no_other(
     assert next(fails) == 5
     created = [one.created_at for one in world.cloudfront.made("E1")]
     assert sorted(r.created_at for r in world.table.records.values() if r.created_at) == created
+
+
+def test_a_batch_that_is_never_answered_holds_nobody_up() -> None:
+    """It is looked up and freed, and after ten minutes its folder is sent for what kills it."""
+    world = world_of()
+    world.cloudfront.silent_paths.add("/a/deadly.png")
+    world.come(BUCKET, "a/deadly.png")
+    world.come(BUCKET, "b/later.png", at_s=30)
+    world.run()
+    world.check()
+    assert sent(world) == [("/a/*", "/b/*")]
+
+
+def test_a_path_set_aside_names_the_first_of_its_keys() -> None:
+    """A row of the table holds 400 KB, and an extra path can stand for any number of files."""
+    everything = PathRule("{page}.html", ("/all",))
+    world = world_of(extra_paths=(everything,))
+    world.cloudfront.bad_paths.add("/all")
+    for number in range(150):
+        world.come(BUCKET, f"{number:03}.html")
+    world.run()
+    (aside,) = world.table.batches.aside("E1")
+    assert len(aside.keys) == 100
