@@ -177,10 +177,16 @@ FAULTS = (
         law="A device that cannot keep up is waited for, or refused, before anything is held.",
         inject=_slow_device,
         # Consistent where the load left it time: a syncfs of under 0.2 s within the patience.
-        # Else the pre-flight refuses, the conductor gives up while the agent still writes out,
-        # or the load's statements, slow as well now, are in the way of the lock.
+        # Else the pre-flight refuses, the conductor gives up while the agent still writes out or
+        # reads its command too late for it, or the load's statements, slow as well now, are in the
+        # way of the lock.
         verdicts=NO_SNAPSHOT | CONSISTENT,
-        reasons=_PREFLIGHT | {"freeze-timeout", "host-refused-lock-timeout"},
+        reasons=_PREFLIGHT
+        | {
+            "freeze-timeout",
+            "host-refused-lock-timeout",
+            f"host-refused-{RefusalCode.EXPIRED}",
+        },
         stall_s=15,
     ),
     Fault(
