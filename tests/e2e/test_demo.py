@@ -73,9 +73,7 @@ def test_it_shows_what_the_readme_shows(workdir: Path) -> None:
 
 @pytest.mark.root
 @pytest.mark.timeout(360)
-@pytest.mark.parametrize(
-    "at", ["deploying", "starting the database host", "will fire", "uploading logo"]
-)
+@pytest.mark.parametrize("at", ["deploying", "starting the database host", "uploading logo"])
 def test_interrupted_it_leaves_nothing(workdir: Path, at: str) -> None:
     """Ctrl-C at any step."""
     with start(workdir) as demo:
