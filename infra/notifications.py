@@ -125,9 +125,7 @@ def _policy_of(queue: sqs.CfnQueue) -> IConstruct:
     return policy
 
 
-def _rights(
-    scope: Construct, buckets: Sequence[str], role_name: str
-) -> dict[str, iam.CfnRolePolicy]:
+def _rights(scope: Construct, buckets: Sequence[str], role_name: str) -> dict[str, iam.CfnPolicy]:
     """Give the function each bucket by a policy of its own; return which to depend on.
 
     When a bucket is taken out, CloudFormation deletes its notifications after the rest is updated
@@ -138,17 +136,15 @@ def _rights(
     return {bucket: _policy(scope, _short(bucket), [bucket], role_name) for bucket in buckets}
 
 
-def _policy(
-    scope: Construct, name: str, buckets: Sequence[str], role_name: str
-) -> iam.CfnRolePolicy:
+def _policy(scope: Construct, name: str, buckets: Sequence[str], role_name: str) -> iam.CfnPolicy:
     actions = ["s3:GetBucketNotification", "s3:PutBucketNotification"]
     own = {"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}}
     statement = permissions.allow(actions, list(map(_bucket_arn, buckets)), own)
-    return iam.CfnRolePolicy(
+    return iam.CfnPolicy(
         scope,
         f"NotificationsRights{name}",
         policy_name=f"notifications-{name}",
-        role_name=role_name,
+        roles=[role_name],
         policy_document=permissions.document([statement]),
     )
 

@@ -153,7 +153,7 @@ def test_the_function_may_touch_the_sites_notifications_and_nothing_else(
     (on_logs,) = own["PolicyDocument"]["Statement"]
     assert all(action.startswith("logs:") for action in on_logs["Action"])
     touched = set()
-    for policy in of_type(template, "AWS::IAM::RolePolicy").values():
+    for policy in of_type(template, "AWS::IAM::Policy").values():
         (on_s3,) = policy["Properties"]["PolicyDocument"]["Statement"]
         assert on_s3["Action"] == ["s3:GetBucketNotification", "s3:PutBucketNotification"]
         assert flat(on_s3["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
@@ -171,7 +171,7 @@ def test_a_bucket_that_is_taken_out_is_let_go_before_the_right_to_it(
     refuse whatever anybody else puts there.
     """
     template = template_of(SITES, asset, tmp_path)
-    policies = of_type(template, "AWS::IAM::RolePolicy")
+    policies = of_type(template, "AWS::IAM::Policy")
     for bucket, resource in resources_by_bucket(template).items():
         (right,) = set(policies) & set(resource["DependsOn"])
         (statement,) = policies[right]["Properties"]["PolicyDocument"]["Statement"]
@@ -181,7 +181,7 @@ def test_a_bucket_that_is_taken_out_is_let_go_before_the_right_to_it(
 def test_the_rights_to_25_buckets_fit_into_a_role(asset: Asset, tmp_path: Path) -> None:
     """All inline policies of a role have 10,240 characters at most."""
     sites = [site(f"s{n}", f"{'b' * 60}-{n:02}") for n in range(25)]
-    policies = of_type(template_of(sites, asset, tmp_path), "AWS::IAM::RolePolicy").values()
+    policies = of_type(template_of(sites, asset, tmp_path), "AWS::IAM::Policy").values()
     assert len(policies) == 25
     written = [json.dumps(one["Properties"]["PolicyDocument"]).replace(" ", "") for one in policies]
     assert sum(map(len, written)) < 10_240 - 500
@@ -196,7 +196,7 @@ def test_two_hundred_buckets_fit(asset: Asset, tmp_path: Path) -> None:
     assert len(template["Resources"]) < 230
     (queue_policy,) = of_type(template, "AWS::SQS::QueuePolicy").values()
     assert len(json.dumps(queue_policy["Properties"]["PolicyDocument"])) < 6_000
-    (right,) = of_type(template, "AWS::IAM::RolePolicy").values()
+    (right,) = of_type(template, "AWS::IAM::Policy").values()
     (statement,) = right["Properties"]["PolicyDocument"]["Statement"]
     assert flat(statement["Resource"][0]) == "arn:<AWS::Partition>:s3:::*"
     assert flat(statement["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
