@@ -21,7 +21,7 @@ NAME: Final = f"{naming.PREFIX}-bucket-notifications"
 RESOURCE: Final = "Custom::HoldstillNotifications"
 
 _RULES: Final = f"{naming.PREFIX}-uploads-"
-_BUCKETS_OF_A_RULE: Final = 20
+_BUCKETS_OF_A_RULE: Final = 25
 """An event pattern has at most 2,048 characters, a bucket's name 63."""
 _NAMED_BYTES: Final = 4_000
 """A queue's policy has at most 8,192 bytes."""

@@ -120,10 +120,16 @@ def test_half_an_answer_is_no_wake() -> None:
         SqsWakes(HALVED, "holdstill", HALVED, "https://sqs.example/wakes").wake(HERE, 1, EPOCH)
 
 
-def test_nothing_to_say_is_an_answer_of_s3s() -> None:
-    """It has no type then; what a proxy says without one is not S3's, nor is what has a body."""
+def test_an_answer_of_s3s_may_have_no_type() -> None:
+    """It always names the request; what a proxy says does not, and a web page has its type."""
     named: Any = {"x-amz-request-id": "1"}
-    for headers, body, taken in ((named, b"", True), (named, b"x", False), ({}, b"", False)):
+    page: Any = {**named, "content-type": "text/html"}
+    for headers, body, taken in (
+        (named, b"", True),
+        (named, b"<xml/>", True),
+        (page, b"x", False),
+        ({}, b"", False),
+    ):
         given: Any = headers
         raw: Any = Raw(body)
         answer = AWSResponse("https://s3", 200, given, raw)
