@@ -97,15 +97,15 @@ def attributes(values: Mapping[str, object]) -> dict[str, "AttributeValueTypeDef
 
 
 def permitted(write: Callable[[], _Answer]) -> bool:
-    """Write, and return whether the write's condition held; raise TableError for all else."""
+    """Write, and return whether every condition held; raise TableError for all else."""
     for pause_s in (*CONFLICTS_S, None):
         try:
             write()
         except ClientError as error:
-            code = error.response.get("Error", {}).get("Code")
-            if code == "ConditionalCheckFailedException":
+            why = _refusals(error)
+            if "ConditionalCheckFailed" in why:
                 return False
-            if code != "TransactionConflictException" or pause_s is None:
+            if "TransactionConflict" not in why or pause_s is None:
                 raise TableError(str(error)) from error
             time.sleep(pause_s)
         except UNANSWERED as error:
@@ -113,6 +113,13 @@ def permitted(write: Callable[[], _Answer]) -> bool:
         else:
             break
     return True
+
+
+def _refusals(error: ClientError) -> set[str]:
+    """Return why a write was refused; of a transaction, why each of its rows was."""
+    code = str(error.response.get("Error", {}).get("Code"))
+    reasons = error.response.get("CancellationReasons", ())
+    return {code.removesuffix("Exception"), *(str(reason.get("Code")) for reason in reasons)}
 
 
 def read(ask: Callable[[], _Answer]) -> _Answer:

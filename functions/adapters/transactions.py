@@ -4,15 +4,10 @@ DynamoDB takes at most 100 rows and 4 MB. botocore gives each call a token, with
 repetition after a lost answer is the same write; but only ours, and only for ten minutes.
 """
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from functions.adapters.table import CONFLICTS_S, LEASE, attributes, of_distribution
-from functions.adapters.unanswered import UNANSWERED
-from functions.domain.errors import TableError
+from functions.adapters.table import LEASE, attributes, of_distribution, permitted
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -21,21 +16,7 @@ if TYPE_CHECKING:
 
 def transact(client: "DynamoDBClient", writes: "Sequence[TransactWriteItemTypeDef]") -> bool:
     """Write, and return whether every condition held; raise TableError for all else."""
-    for pause_s in (*CONFLICTS_S, None):
-        try:
-            client.transact_write_items(TransactItems=writes)
-        except ClientError as error:
-            reasons = _reasons(error)
-            if "ConditionalCheckFailed" in reasons:
-                return False
-            if "TransactionConflict" not in reasons or pause_s is None:
-                raise TableError(str(error)) from error
-            time.sleep(pause_s)
-        except UNANSWERED as error:
-            raise TableError(str(error)) from error
-        else:
-            break
-    return True
+    return permitted(lambda: client.transact_write_items(TransactItems=writes))
 
 
 def leased(table: str, distribution: str, owner: str) -> "TransactWriteItemTypeDef":
@@ -52,9 +33,3 @@ def leased(table: str, distribution: str, owner: str) -> "TransactWriteItemTypeD
             "ExpressionAttributeValues": attributes({":owner": owner}),
         }
     }
-
-
-def _reasons(error: ClientError) -> set[str]:
-    """Return why each row was not written; none where that is not what the error tells."""
-    reasons = error.response.get("CancellationReasons", ())
-    return {str(reason.get("Code")) for reason in reasons}
