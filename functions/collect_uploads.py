@@ -16,14 +16,14 @@ from functions.adapters.uploads_table import UploadsTable
 from functions.adapters.wakes import SqsWakes
 from functions.collecting import Collector
 from functions.domain.deliveries import Delivery
-from functions.settings import CollectSettings, sites_beside
+from functions.settings import UploadSettings, sites_beside
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 
-_settings = cache(lambda: CollectSettings.from_environment(os.environ))
+_settings = cache(lambda: UploadSettings.from_environment(os.environ))
 _sites = cache(lambda: sites_beside(Path(__file__).parent))
 
 

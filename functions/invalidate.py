@@ -23,7 +23,7 @@ from functions.adapters.wakes import SqsWakes
 from functions.domain.errors import AwsError
 from functions.domain.wakes import distribution_of, is_sweep
 from functions.invalidating import Turn
-from functions.settings import InvalidateSettings, sites_beside
+from functions.settings import UploadSettings, sites_beside
 from functions.upload_ports import UploadWorld
 from functions.uploads_sweeping import UploadsSweep
 from holdstill_protocol.errors import MalformedMessageError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 
-_settings = cache(lambda: InvalidateSettings.from_environment(os.environ))
+_settings = cache(lambda: UploadSettings.from_environment(os.environ))
 _sites = cache(lambda: sites_beside(Path(__file__).parent))
 
 
@@ -71,7 +71,7 @@ def _took_turn(world: UploadWorld, body: str, ends_at_ms: int) -> bool:
     return True
 
 
-def _world(settings: InvalidateSettings) -> UploadWorld:
+def _world(settings: UploadSettings) -> UploadWorld:
     dynamodb, table = clients.dynamodb(), settings.table
     return UploadWorld(
         clock=SystemClock(),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from functions.domain.errors import SettingsError
 from functions.domain.site import SiteError
@@ -27,9 +27,14 @@ class SweepSettings:
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
         """Return the settings; raise SettingsError, which names every fault at once."""
         given = _Environment(environment)
-        settings = cls(*given.common())
+        settings = cls(*cls._values(given))
         given.check()
         return settings
+
+    @staticmethod
+    def _values(given: "_Environment") -> tuple[Any, ...]:
+        """Return the values of the fields, in their order."""
+        return given.common()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +43,20 @@ class BackupSettings(SweepSettings):
 
     snapshot_timeout_s: float
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings; raise SettingsError, which names every fault at once."""
-        given = _Environment(environment)
-        settings = cls(*given.common(), given.seconds("HOLDSTILL_SNAPSHOT_TIMEOUT_S"))
-        given.check()
-        return settings
+    @staticmethod
+    def _values(given: "_Environment") -> tuple[Any, ...]:
+        return (*given.common(), given.seconds("HOLDSTILL_SNAPSHOT_TIMEOUT_S"))
 
 
 @dataclass(frozen=True, slots=True)
-class CollectSettings(SweepSettings):
-    """What the function that collects uploads is told. `wakes_url`: the queue of the wakes."""
+class UploadSettings(SweepSettings):
+    """What both functions of the uploads are told. `wakes_url`: the queue of the wakes."""
 
     wakes_url: str
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings; raise SettingsError, which names every fault at once."""
-        given = _Environment(environment)
-        settings = cls(*given.common(), given.text("HOLDSTILL_WAKES_URL"))
-        given.check()
-        return settings
-
-
-@dataclass(frozen=True, slots=True)
-class InvalidateSettings(CollectSettings):
-    """What the function that invalidates is told: no more than the one before it."""
+    @staticmethod
+    def _values(given: "_Environment") -> tuple[Any, ...]:
+        return (*given.common(), given.text("HOLDSTILL_WAKES_URL"))
 
 
 def sites_beside(folder: Path) -> Sites:

@@ -9,9 +9,8 @@ from functions.adapters.telemetry import EmfMeasures
 from functions.run import RESERVE_MS, longest_ms, patience_of
 from functions.settings import (
     BackupSettings,
-    CollectSettings,
-    InvalidateSettings,
     SweepSettings,
+    UploadSettings,
 )
 from infra import naming
 from infra.configuration import sections
@@ -66,8 +65,8 @@ def test_every_function_understands_its_environment(templates: Templates, fleet:
     collect, invalidate = (
         settings.from_environment(environment(function_named(uploads, name)))
         for settings, name in (
-            (CollectSettings, naming.COLLECT_UPLOADS),
-            (InvalidateSettings, naming.INVALIDATE),
+            (UploadSettings, naming.COLLECT_UPLOADS),
+            (UploadSettings, naming.INVALIDATE),
         )
     )
     (table,) = everywhere(templates, "AWS::DynamoDB::Table")
