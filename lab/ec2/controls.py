@@ -1,8 +1,9 @@
 """What a test or the benchmark sets in the running endpoint: latency, faults, limits."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from lab.controls import FaultControls
 
 
 class Fault(StrEnum):
@@ -26,7 +27,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(FaultControls[Fault]):
     """The endpoint's settings, replaced as a whole at each change."""
 
     latency_ms: float = 0
@@ -45,19 +46,8 @@ class Controls:
     makes a new one: under load a copy took 0.5 ms at first, 100 ms when 25 others were kept, and
     0.5 ms still when each was dropped at once, before anybody wrote again.
     """
-    fault: Fault | None = None
-    fault_times: int = 1
-    """How many calls the fault still hits."""
 
-    def changed(self, changes: dict[str, Any]) -> "Controls":
-        """Return the settings with `changes`. Raise ValueError for an unknown one."""
-        unknown = changes.keys() - {field.name for field in fields(self)}
-        if unknown:
-            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-        fault = changes.get("fault", self.fault)
-        return replace(self, **{**changes, "fault": Fault(fault) if fault else None})
-
-    def after_a_hit(self) -> "Controls":
-        """Return the settings once the fault has hit one more call."""
-        left = self.fault_times - 1
-        return replace(self, fault=self.fault if left > 0 else None, fault_times=max(left, 1))
+    @staticmethod
+    def fault_of(name: str) -> Fault:
+        """Return the fault of that name. Raise ValueError."""
+        return Fault(name)

@@ -1,8 +1,9 @@
 """What a test or the benchmark sets in the running CloudFront: delays, faults, limits."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from lab.controls import FaultControls
 
 
 class Fault(StrEnum):
@@ -28,7 +29,7 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(FaultControls[Fault]):
     """CloudFront's settings, replaced as a whole at each change."""
 
     latency_ms: float = 0
@@ -51,20 +52,9 @@ class Controls:
     reused_reference: str = "InvalidationBatchAlreadyExists"
     """The code for a known reference with other paths, as documented. Users quote InvalidArgument
     from the real service, which is also what botocore's list of CreateInvalidation's errors has."""
-    fault: Fault | None = None
-    fault_times: int = 1
-    """How many calls the fault still hits."""
     fault_action: str = "CreateInvalidation"
 
-    def changed(self, changes: dict[str, Any]) -> "Controls":
-        """Return the settings with `changes`. Raise ValueError for an unknown one."""
-        unknown = changes.keys() - {field.name for field in fields(self)}
-        if unknown:
-            raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
-        fault = changes.get("fault", self.fault)
-        return replace(self, **{**changes, "fault": Fault(fault) if fault else None})
-
-    def after_a_hit(self) -> "Controls":
-        """Return the settings once the fault has hit one more call."""
-        left = self.fault_times - 1
-        return replace(self, fault=self.fault if left > 0 else None, fault_times=max(left, 1))
+    @staticmethod
+    def fault_of(name: str) -> Fault:
+        """Return the fault of that name. Raise ValueError."""
+        return Fault(name)
