@@ -55,10 +55,8 @@ def sounds_above(
         description=description,
         namespace=namespace,
         metric_name=metric,
-        dimensions=_dimensions(dimensions),
+        dimensions=dimensions,
         statistic=statistic,
-        period=300,
-        evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
         threshold=threshold,
         treat_missing_data="notBreaching",
@@ -80,7 +78,7 @@ def sounds_without_backup(
         description=f"{target} has no consistent snapshot of the last {max_age_hours} h",
         namespace=naming.METRICS,
         metric_name="RunsConsistent",
-        dimensions=_dimensions({"service": naming.BACKUP_SERVICE, "target": target}),
+        dimensions={"service": naming.BACKUP_SERVICE, "target": target},
         statistic="Sum",
         period=3600,
         evaluation_periods=max_age_hours,
@@ -136,10 +134,8 @@ def sounds_without_invocation(
         description=description,
         namespace="AWS/Lambda",
         metric_name="Invocations",
-        dimensions=_dimensions({"FunctionName": function}),
+        dimensions={"FunctionName": function},
         statistic="Sum",
-        period=300,
-        evaluation_periods=1,
         comparison_operator="LessThanThreshold",
         threshold=1,
         treat_missing_data="breaching",
@@ -161,22 +157,24 @@ def sounds_near_cap(
         description=f"{site} has spent 80 % of its {cap_usd:g} USD for paths of this month",
         namespace=naming.METRICS,
         metric_name="SpentShareOfCap",
-        dimensions=_dimensions({"service": naming.INVALIDATE, "site": site}),
+        dimensions={"service": naming.INVALIDATE, "site": site},
         statistic="Maximum",
-        period=300,
-        evaluation_periods=1,
         comparison_operator="GreaterThanOrEqualToThreshold",
         threshold=0.8,
         treat_missing_data="ignore",
     )
 
 
-def _dimensions(values: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in values.items()]
-
-
 def _alarm(
-    scope: Construct, construct_id: str, *, name: str, description: str, **properties: Any
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    description: str,
+    dimensions: Mapping[str, str],
+    period: int = 300,
+    evaluation_periods: int = 1,
+    **properties: Any,
 ) -> cloudwatch.CfnAlarm:
     return cloudwatch.CfnAlarm(
         scope,
@@ -184,5 +182,8 @@ def _alarm(
         alarm_name=name,
         alarm_description=description,
         alarm_actions=[permissions.arn("sns", naming.ALARM_TOPIC)],
+        dimensions=[{"name": key, "value": value} for key, value in dimensions.items()],
+        period=period,
+        evaluation_periods=evaluation_periods,
         **properties,
     )
