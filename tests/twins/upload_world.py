@@ -51,8 +51,9 @@ __all__ = [
 ]
 
 SWEEP_EVERY_S: Final = 60
-REDELIVERED_S: Final = 30
-FUNCTION_S: Final = 300
+REDELIVERED_S: Final = 120
+FUNCTION_S: Final = 120
+"""As the stack has them."""
 
 
 class Killed(BaseException):
@@ -223,6 +224,8 @@ class TwinUploadWorld:
             highest = self.cloudfront.highest(name)
             assert highest.exact <= 2_900
             assert highest.wildcards <= 13
+        aside = {path for _, path in self.table.asides}
+        assert aside <= self.cloudfront.bad_paths, "only what CloudFront refuses is set aside"
         refused, injected = self.cloudfront.refused, self.cloudfront.injected
         assert refused["Throttling"] <= injected[Fault.THROTTLE]
         assert refused["TooManyInvalidationsInProgress"] <= injected[Fault.TOO_MANY]

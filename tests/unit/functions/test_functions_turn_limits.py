@@ -267,3 +267,16 @@ def test_a_path_set_aside_names_the_first_of_its_keys() -> None:
     world.run()
     (aside,) = world.table.batches.aside("E1")
     assert len(aside.keys) == 100
+
+
+def test_a_look_at_what_has_completed_leaves_the_calls_to_the_batches() -> None:
+    """A full distribution is looked at each ten seconds, however often the turn goes round."""
+    world = world_of()
+    world.cloudfront.controls = replace(world.cloudfront.controls, completion_s=60)
+    for number in range(4_000):
+        world.come(BUCKET, f"{number}/{number}.png", number / 400)
+    began = world.clock.wall()
+    world.run()
+    world.check()
+    took_s = (world.clock.wall() - began).total_seconds()
+    assert world.cloudfront.calls["ListInvalidations"] <= took_s / 10 + 2
