@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.adapters.batches_table import BatchesTable
-from functions.domain.path_prices import FEE_USD, FREE_PATHS
 from lab.region import Region
 from lab.stage import TABLE
 
@@ -24,12 +23,6 @@ class Invalidated:
 def invalidations(region: Region, distribution: str, since_s: float = 0) -> list[Invalidated]:
     """Return those made since an instant of the system's clock, the oldest first."""
     return list(reversed(list(_newest_first(region, distribution, since_s))))
-
-
-def usd(paths: int, used_before: int = 0) -> float:
-    """Return what so many paths cost, after those that were used before in the same month."""
-    free = max(FREE_PATHS - used_before, 0)
-    return max(paths - free, 0) * FEE_USD
 
 
 def _newest_first(region: Region, distribution: str, since_s: float) -> Iterator[Invalidated]:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from functions.domain.path_prices import FREE_PATHS
+from functions.domain.path_prices import FREE_PATHS, fee_of
 from lab.edge import matching
-from lab.invalidated import Invalidated, invalidations, usd
+from lab.invalidated import Invalidated, invalidations
 from lab.region import Region
 from lab.screen import Screen
 from lab.site import Change, Site, Visit, shows, target_of
@@ -208,7 +208,7 @@ def _sum(region: Region, waves: list[Wave], screen: Screen) -> None:
             "calls": f"{calls} for {changes} changes, of which CloudFront refused: "
             f"{refused or 'none'}",
             "paths": f"{paths}, of the 1000 that are free each month; "
-            f"later ones would be {_dollars(usd(paths, FREE_PATHS))}",
+            f"later ones would be {_dollars(fee_of(paths, FREE_PATHS).usd)}",
         }
     )
     stale = [target for wave in waves for target in wave.stale]

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from functions.domain.path_prices import FREE_PATHS, fee_of
 from lab import storm
-from lab.invalidated import Invalidated, invalidations, usd
+from lab.invalidated import Invalidated, invalidations
 from lab.screen import Screen
 from lab.site import Site, shows, target_of
 from lab.site_stage import SiteStage
@@ -153,12 +154,16 @@ def _counted(state: dict[str, Any], distribution: str, plan: Storm) -> dict[str,
         "highest_in_progress": edge["highest_in_progress"],
         "limits": {"exact": 3000, "wildcards": 15},
         "usd": {
-            "this": round(usd(paths), 3),
-            "one_path_an_upload": round(usd(plan.uploads), 3),
-            "this_with_no_free_ones_left": round(usd(paths, 1000), 3),
-            "one_path_an_upload_with_no_free_ones_left": round(usd(plan.uploads, 1000), 3),
+            "this": _usd(paths, 0),
+            "one_path_an_upload": _usd(plan.uploads, 0),
+            "this_with_no_free_ones_left": _usd(paths, FREE_PATHS),
+            "one_path_an_upload_with_no_free_ones_left": _usd(plan.uploads, FREE_PATHS),
         },
     }
+
+
+def _usd(paths: int, used: int) -> float:
+    return round(fee_of(paths, used).usd, 3)
 
 
 def _kept(site: Site, plan: Storm) -> int:
