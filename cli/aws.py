@@ -26,7 +26,7 @@ from cli.deployed import Deployed
 from cli.errors import MisuseError, NoAnswerError
 from functions.adapters.account_table import AccountTable
 from functions.adapters.batches_table import BatchesTable
-from functions.adapters.clients import PATIENT, refuse_strangers
+from functions.adapters.clients import PATIENT, made
 from functions.adapters.clock import SystemClock
 from functions.adapters.objects import S3Objects
 from functions.adapters.unanswered import UNANSWERED
@@ -46,7 +46,7 @@ class Clients:
         Raise MisuseError for an environment that botocore cannot use, and botocore's own errors.
         """
         try:
-            client = self.session.create_client(service, config=PATIENT)
+            return made(self.session, service, PATIENT)
         except BotoCoreError:  # some of which are ValueErrors as well
             raise
         except ValueError as error:
@@ -54,8 +54,6 @@ class Clients:
                 f"{error}: the AWS environment or the profile has it. AWS_ENDPOINT_URL and "
                 "endpoint_url, where they are set, must be such as https://example.com."
             ) from error
-        client.meta.events.register("after-call.*", refuse_strangers)
-        return client
 
 
 def connect(profile: str | None, region: str | None) -> Deployed:
@@ -111,7 +109,7 @@ def caller(sts: Any) -> str:
     """Return the ARN of whose credentials these are; where STS does not tell, the user's name."""
     try:
         arn: str = sts.get_caller_identity()["Arn"]
-    except (BotoCoreError, *UNANSWERED, ClientError, KeyError):
+    except (*UNANSWERED, ClientError, KeyError):
         return f"{_user()}, as this machine knows him"
     return arn
 

@@ -46,10 +46,15 @@ def _session() -> Session:
     return Session()
 
 
-def _make(service: str, config: Config) -> Any:
-    client = _session().create_client(service, config=config)
+def made(session: Session, service: str, config: Config) -> Any:
+    """Return a client that takes no stranger's answer for AWS's. Raise botocore's own errors."""
+    client = session.create_client(service, config=config)
     client.meta.events.register("after-call.*", refuse_strangers)
     return client
+
+
+def _make(service: str, config: Config) -> Any:
+    return made(_session(), service, config)
 
 
 def refuse_strangers(http_response: Any, **_: object) -> None:
