@@ -42,7 +42,7 @@ class _Followed:
 
     def _progress(self, deployed: Deployed) -> tuple[Progress, ...]:
         batches = deployed.batches
-        waiting = {row.row_id for row in deployed.uploads.waiting(self.name)}
+        waiting = deployed.uploads.still_waiting(self.rows)
         since = min(row.change.at for row in self.rows) - _CLOCKS_APART
         # a batch that is closed in between is in the second answer
         records = [*batches.open(self.name), *batches.answered_since(self.name, since)]

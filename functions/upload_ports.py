@@ -4,7 +4,7 @@ The adapters are shaped like this, and so are the twins. Each method says what i
 is a bug. Every read of the table is consistent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -50,6 +50,9 @@ class Uploads(Protocol):
 
     def waiting(self, distribution: str) -> Sequence[Waiting]:
         """Return the MOST_WAITING oldest rows of a distribution, those of open batches as well."""
+
+    def still_waiting(self, rows: Sequence[Waiting]) -> Collection[str]:
+        """Return the ids of those rows that wait, however many others do."""
 
     def oldest(self, distribution: str) -> Waiting | None:
         """Return the oldest row, by one short read."""

@@ -1,6 +1,6 @@
 """What was seen of each object, and what waits, in the table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -91,6 +91,11 @@ class UploadsTable:
         """Return the oldest rows of a distribution; raise TableError."""
         rows = rows_of.of(self.client, self.name, distribution, WAITING)
         return list(map(_waiting, islice(rows, MOST_WAITING)))
+
+    def still_waiting(self, rows: Sequence[Waiting]) -> Collection[str]:
+        """Return the ids of those rows that wait; raise TableError."""
+        found = rows_of.get_all(self.client, self.name, map(_key, rows))
+        return {_waiting(item).row_id for item in found}
 
     def oldest(self, distribution: str) -> Waiting | None:
         """Return the oldest row; raise TableError."""

@@ -1,7 +1,7 @@
 """The table of the uploads in memory: conditional writes, and a hook at every step of a method."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -146,6 +146,13 @@ class TwinUploads:
         rows = [row for _, row in sorted(self.table.waiting[distribution].items())]
         self.table.steps("waiting")
         return rows[:MOST_WAITING]
+
+    def still_waiting(self, rows: Sequence[Waiting]) -> Collection[str]:
+        """As in the port."""
+        self.table.steps("still_waiting")
+        found = {row.row_id for row in rows if row.row_id in self.table.waiting[row.distribution]}
+        self.table.steps("still_waiting")
+        return found
 
     def oldest(self, distribution: str) -> Waiting | None:
         """As in the port."""
