@@ -51,9 +51,10 @@ __all__ = [
 ]
 
 SWEEP_EVERY_S: Final = 60
-REDELIVERED_S: Final = 120
+REDELIVERED_S: Final = 30
+"""Sooner than the stack's 120 s and than a sweep, so that it is seen what each of them mends."""
 FUNCTION_S: Final = 120
-"""As the stack has them."""
+"""As the stack has it."""
 
 
 class Killed(BaseException):

@@ -30,7 +30,7 @@ from holdstill_protocol.messages import (
     Thaw,
     Thawed,
 )
-from tests.unit.test_agent_hold import FakeDatabase, FakeFreezer, FakeLookout, World
+from tests.unit.hold.fake_host import FakeDatabase, FakeFreezer, FakeLookout, World
 
 EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
 TARGET = "recipes-db"

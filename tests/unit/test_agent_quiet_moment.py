@@ -10,8 +10,8 @@ from holdstill_agent.blockers import Blocker, described, spared
 from holdstill_agent.errors import CheckFailedError, LockTimeoutError
 from holdstill_agent.lookout import Lookout
 from holdstill_agent.quiet_moment import await_quiet, require_quiet
-from tests.unit.test_agent_hold import FakeDatabase
-from tests.unit.test_agent_hold import World as Host
+from tests.unit.hold.fake_host import FakeDatabase
+from tests.unit.hold.fake_host import World as Host
 
 QUERY = Blocker(7, "app", "Query", "Sending data", 5000, "SELECT ?", query_id=70, certain_ms=5000)
 

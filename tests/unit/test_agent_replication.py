@@ -11,7 +11,7 @@ from holdstill_agent.hold import Hold
 from holdstill_agent.replica import dialect
 from holdstill_agent.replication import Replication
 from holdstill_agent.unfinished import Undo, Unfinished
-from tests.unit.test_agent_hold import FakeDatabase, World
+from tests.unit.hold.fake_host import FakeDatabase, World
 
 EXAMPLE = Path(__file__).parents[2] / "agent" / "agent.example.toml"
 
