@@ -18,21 +18,12 @@ from functions.adapters.wakes import SqsWakes
 from functions.domain.batch import BatchState
 from functions.domain.errors import QueueError, TableError
 from functions.domain.invalidation_limits import CALLS_AT_ONCE
+from tests.laws.account_table import AccountLaws
+from tests.laws.batches_table import BatchLaws
 from tests.laws.table import LeaseLaws
-from tests.laws.uploads_table import (
-    EXPIRY,
-    HERE,
-    AccountLaws,
-    BatchLaws,
-    UploadLaws,
-    WakeLaws,
-    answered,
-    batch,
-    change,
-    news,
-    over,
-    waiting,
-)
+from tests.laws.upload_rows import EXPIRY, HERE, answered, batch, change, news, over, waiting
+from tests.laws.uploads_table import UploadLaws
+from tests.laws.wakes import WakeLaws
 from tests.twins.clock import EPOCH
 
 if TYPE_CHECKING:

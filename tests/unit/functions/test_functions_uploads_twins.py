@@ -8,18 +8,12 @@ from functions.domain.batch import LookUp, Made, Refused, Unanswered
 from functions.domain.errors import CloudFrontError
 from functions.domain.invalidation_limits import Meaning
 from lab.edge.controls import Fault
+from tests.laws.account_table import AccountLaws
+from tests.laws.batches_table import BatchLaws
 from tests.laws.table import LeaseLaws
-from tests.laws.uploads_table import (
-    HERE,
-    AccountLaws,
-    BatchLaws,
-    UploadLaws,
-    WakeLaws,
-    batch,
-    change,
-    news,
-    waiting,
-)
+from tests.laws.upload_rows import HERE, batch, change, news, waiting
+from tests.laws.uploads_table import UploadLaws
+from tests.laws.wakes import WakeLaws
 from tests.twins.clock import EPOCH, TwinClock
 from tests.twins.cloudfront import TwinCloudFront
 from tests.twins.uploads import (

@@ -22,7 +22,7 @@ from functions.domain.errors import (
     QueueError,
     TableError,
 )
-from tests.laws.uploads_table import HERE, answered, batch, change, news, waiting
+from tests.laws.upload_rows import HERE, answered, batch, change, news, waiting
 from tests.twins.clock import EPOCH
 
 
