@@ -97,8 +97,9 @@ class UploadLaws:
 
     def test_whoever_waits_is_told_of_his_own_rows(self, uploads: Uploads) -> None:
         """Of those that wait, and of no other: on each distribution, however many others do."""
-        mine, there, gone = waiting("a.png"), waiting("a.png", distribution=THERE), waiting("b.png")
-        uploads.ask([mine, there, gone, waiting("c.png")])
+        mine, there = waiting(), waiting(distribution=THERE)
+        gone, others = waiting(change("b.png")), waiting(change("c.png"))
+        uploads.ask([mine, there, gone, others])
         uploads.settle([gone])
         assert set(uploads.still_waiting([mine, gone])) == {mine.row_id}
         assert set(uploads.still_waiting([there])) == {there.row_id}
