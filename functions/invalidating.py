@@ -66,9 +66,12 @@ class Turn:
                 return
             finally:
                 self._lease.release()
+            goes_on = self._has_news()
+            if goes_on and not self._has_time():
+                due_at, goes_on = self.world.clock.wall(), False
             if due_at is not None:
                 self._wake(due_at)
-            if not self._has_news() or not self._has_time():
+            if not goes_on:
                 self._end()
                 return
         self.world.log.event("turn-is-anothers", distribution=self.distribution)

@@ -172,6 +172,7 @@ class TurnBatches:
     def _settle(self, record: Record, contents: Contents) -> None:
         """Delete the rows that CloudFront has taken, then say so: in this order, for a crash."""
         self.world.uploads.settle(contents.causes)
+        self.world.batches.forgive(self.distribution, contents.paths)
         self._changed(record, replace(record, settled=True))
 
     def _changed(

@@ -1,6 +1,6 @@
 """From the rows that wait to the paths that are sent for them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -50,15 +50,13 @@ class TurnPlan:
         `refused`: the last call was in vain. Only behind that, or behind a lack of room, does a
         long wait escalate: an event that comes late, perhaps from the dead letters of a week, has
         its exact path sent at once, which is all that it needs.
-        A path that CloudFront refuses for good is not chosen for others again: what it would have
-        covered is sent by other paths.
+        A path that CloudFront refused for good is not chosen for others again: what it would have
+        covered is sent by other paths. What waits for such a path itself goes last, in a batch that
+        spoils no other.
         """
         now = self.world.clock.wall()
-        waiting: dict[str, datetime] = {}
-        for row in rows:
-            at = waiting.setdefault(row.path.text, row.change.at)
-            waiting[row.path.text] = min(at, row.change.at)
         bad = {one.path for one in self.world.batches.aside(self.distribution)}
+        waiting = _since([row for row in rows if row.path.text not in bad] or rows)
         stuck = refused or len(waiting) > room.exact
         escalated = [one for one in escalations(waiting, now) if stuck and one.path not in bad]
         coalescing = Coalescing(
@@ -127,3 +125,12 @@ class TurnPlan:
             self.world.log.fault("folder-not-counted", folder=wanted.folder, detail=str(error))
             return None
         return unchanged
+
+
+def _since(rows: Iterable[Waiting]) -> dict[str, datetime]:
+    """Return for each path when the oldest of its uploads was made."""
+    since: dict[str, datetime] = {}
+    for row in rows:
+        at = since.setdefault(row.path.text, row.change.at)
+        since[row.path.text] = min(at, row.change.at)
+    return since

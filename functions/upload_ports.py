@@ -105,6 +105,9 @@ class Batches(Protocol):
     def aside(self, distribution: str) -> Sequence[Aside]:
         """Return the paths that were set aside."""
 
+    def forgive(self, distribution: str, paths: Sequence[str]) -> None:
+        """Forget of these paths those that were set aside: CloudFront has taken them."""
+
 
 class Account(Protocol):
     """What all distributions of an account share. All raise TableError."""

@@ -43,6 +43,11 @@ def key_of(record: Record) -> "Item":
     return of_distribution(record.distribution, beginning + record.batch_id)
 
 
+def aside_key(one: Aside) -> "Item":
+    """Return the key of the row of a path that was set aside."""
+    return of_distribution(one.distribution, ASIDE + digest(one.path))
+
+
 def record_of(item: "Item") -> Record:
     """Return the record of a row."""
     return read_record(item["document"]["S"])
@@ -106,8 +111,7 @@ class BatchRows:
 
     def set_aside(self, one: Aside) -> "Write":
         """Return the write of a path that was set aside."""
-        row = of_distribution(one.distribution, ASIDE + digest(one.path))
-        item = row | attributes({"document": write_aside(one)})
+        item = aside_key(one) | attributes({"document": write_aside(one)})
         return {"Put": {"TableName": self.name, "Item": item}}
 
     def used(self, new: Record, used: Mapping[str, int]) -> "Write":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from functions.adapters import rows
 from functions.adapters.batch_contents import BatchContents
-from functions.adapters.batch_rows import BatchRows, key_of, pointer_of, record_of
+from functions.adapters.batch_rows import BatchRows, aside_key, key_of, pointer_of, record_of
 from functions.adapters.table import ANSWERED, ASIDE, BATCH_DONE, BATCH_OPEN, LEASE, of_distribution
 from functions.adapters.transactions import leased, transact
 from functions.domain import instants
@@ -124,6 +124,12 @@ class BatchesTable:
         """Return the paths that were set aside; raise TableError."""
         found = rows.of(self.client, self.name, distribution, ASIDE)
         return [read_aside(item["document"]["S"]) for item in found]
+
+    def forgive(self, distribution: str, paths: Sequence[str]) -> None:
+        """Forget of these paths those that were set aside; raise TableError."""
+        taken = frozenset(paths)
+        bad = [one for one in self.aside(distribution) if one.path in taken]
+        rows.delete_all(self.client, self.name, map(aside_key, bad))
 
     def _named(
         self, distribution: str, names: Iterable[str]

@@ -118,6 +118,17 @@ class BatchLaws:
         assert list(batches.aside(HERE)) == [bad]
         assert account.used(EPOCH) == {"static": 2, "docs": 1}
 
+    def test_a_path_that_is_taken_after_all_is_forgiven(self, batches: Batches) -> None:
+        """Of those set aside, and of this distribution; the rest is left as it is."""
+        record, contents = batch("1", "a.png")
+        batches.store(record, contents, "one")
+        bad = [Aside(HERE, path, "InvalidArgument: no", EPOCH, ()) for path in ("/c", "/d*")]
+        batches.change(record, replace(record, tries=1), owner="one", aside=bad)
+        batches.forgive("E9", ["/c", "/d*"])
+        batches.forgive(HERE, ["/a.png", "/d*"])
+        batches.forgive(HERE, ["/a.png", "/d*"])
+        assert list(batches.aside(HERE)) == bad[:1]
+
     def test_a_half_whose_name_is_taken_holds_up_the_change(self, batches: Batches) -> None:
         """Nothing is written over, and nothing is lost of what was to be."""
         record, contents = batch("1", "a.png", "b.png")

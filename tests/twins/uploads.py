@@ -275,6 +275,13 @@ class TwinBatches:
         self.table.steps("aside")
         return asides
 
+    def forgive(self, distribution: str, paths: Sequence[str]) -> None:
+        """As in the port."""
+        self.table.steps("forgive")
+        for path in paths:
+            self.table.asides.pop((distribution, path), None)
+        self.table.steps("forgive")
+
     def _of(self, distribution: str) -> list[Record]:
         named = sorted(self.table.records.items())
         return [record for name, record in named if name[0] == distribution]

@@ -189,3 +189,26 @@ def test_a_turn_whose_function_is_about_to_end_leaves_the_rest_to_the_next() -> 
     assert [name for _, name in world.table.messages] == ["E1"]
     world.run()
     world.check()
+
+
+def test_what_comes_when_a_function_is_about_to_end_is_the_next_ones() -> None:
+    """Its wake found the lease taken and left; and the minute's sweep is far away."""
+    world = TwinUploadWorld(SITES)
+    world.collect([f'{{"Records":[{world.upload(BUCKET, "a.png")}]}}'])
+    world.clock.jump(2)
+    world.table.messages.clear()
+    ends_at_ms = world.clock.now_ms + round(RESERVE_S * 1000) + 4_000
+
+    def come(_number: int, name: str) -> None:
+        if name == "release" and len(world.uploads) == 1:
+            world.collect([f'{{"Records":[{world.upload(BUCKET, "b.png")}]}}'])
+            world.clock.jump(4)
+            world.table.messages.clear()
+
+    world.hook = come
+    Turn(world.world, SITES, "E1", "short", ends_at_ms).take()
+    assert len(world.uploads) == 2
+    ((at, _),) = world.table.messages
+    assert (at - world.clock.wall()).total_seconds() <= 1
+    world.run()
+    world.check()

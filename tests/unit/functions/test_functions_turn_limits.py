@@ -1,4 +1,4 @@
-"""What a turn makes of a long wait, of a spent cap, of bad paths, and of refusals."""
+"""What a turn makes of a long wait, of a spent cap, and of refusals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,34 +11,12 @@ import pytest
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
 from functions.domain.errors import CloudFrontError
 from functions.domain.invalidation_limits import Meaning
-from functions.domain.path_rules import PathRule
 from functions.domain.paths import STAR_IN_KEY, Path
-from functions.domain.sites import Sites
 from functions.domain.uploads import Change, Kind
 from functions.domain.waiting import Waiting
 from functions.domain.wildcards import EVERYTHING
 from lab.edge.controls import Fault
-from tests.twins.upload_world import TwinUploadWorld, site
-
-BUCKET = "shop-bucket"
-
-
-def world_of(**changes: object) -> TwinUploadWorld:
-    """Return a world with one site."""
-    return TwinUploadWorld(Sites.of([site(**changes)]))  # type: ignore[arg-type]
-
-
-def sent(world: TwinUploadWorld) -> list[tuple[str, ...]]:
-    """Return the paths of each invalidation, the first one first."""
-    return [one.batch.paths for one in world.cloudfront.made("E1")]
-
-
-def reasons(world: TwinUploadWorld) -> dict[str, str]:
-    """Return why each wildcard was sent."""
-    found: dict[str, str] = {}
-    for contents in world.table.contents.values():
-        found |= contents.reasons
-    return found
+from tests.unit.functions.one_site import BUCKET, reasons, sent, world_of
 
 
 @pytest.mark.parametrize(
@@ -96,33 +74,6 @@ def test_below_the_cap_exact_paths_are_paid_for() -> None:
     world.run()
     assert not world.stale()
     assert sent(world) == [("/a/0.png", "/a/1.png", "/a/2.png")]
-
-
-def test_a_bad_path_is_found_and_set_aside_and_the_others_go_on() -> None:
-    """By halving: each half is asked for alone, and only the bad one is left over."""
-    world = world_of()
-    world.cloudfront.bad_paths.add("/7.png")
-    for n in range(20):
-        world.come(BUCKET, f"{n}.png")
-    world.run()
-    world.check()
-    ((_, aside),) = world.table.asides.items()
-    assert (aside.path, aside.keys) == ("/7.png", ("7.png",))
-    assert "InvalidArgument" in aside.why
-    assert world.measures.aside == {"E1": 1}
-    assert len({path for paths in sent(world) for path in paths}) == 19
-
-
-def test_a_bad_wildcard_takes_no_upload_with_it() -> None:
-    """It is set aside; what it only was to cover goes on by exact paths."""
-    world = world_of(monthly_cap_usd=0.0)
-    world.cloudfront.bad_paths.add("/a/*")
-    for n in range(5):
-        world.come(BUCKET, f"a/{n}.png")
-    world.run()
-    world.check()
-    assert [one.path for one in world.table.asides.values()] == ["/a/*"]
-    assert {path for paths in sent(world) for path in paths} >= {f"/a/{n}.png" for n in range(5)}
 
 
 def test_refusals_in_a_row_are_asked_again_ever_more_slowly() -> None:
@@ -255,18 +206,6 @@ def test_a_batch_that_is_never_answered_holds_nobody_up() -> None:
     world.run()
     world.check()
     assert sent(world) == [("/a/*", "/b/*")]
-
-
-def test_a_path_set_aside_names_the_first_of_its_keys() -> None:
-    """A row of the table holds 400 KB, and an extra path can stand for any number of files."""
-    everything = PathRule("{page}.html", ("/all",))
-    world = world_of(extra_paths=(everything,))
-    world.cloudfront.bad_paths.add("/all")
-    for number in range(150):
-        world.come(BUCKET, f"{number:03}.html")
-    world.run()
-    (aside,) = world.table.batches.aside("E1")
-    assert len(aside.keys) == 100
 
 
 def test_a_look_at_what_has_completed_leaves_the_calls_to_the_batches() -> None:

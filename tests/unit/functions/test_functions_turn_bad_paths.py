@@ -1,0 +1,62 @@
+"""What a turn makes of the paths that CloudFront refuses for good."""
+
+from functions.domain.path_rules import PathRule
+from tests.unit.functions.one_site import BUCKET, sent, world_of
+
+
+def test_a_bad_path_is_found_and_set_aside_and_the_others_go_on() -> None:
+    """By halving: each half is asked for alone, and only the bad one is left over."""
+    world = world_of()
+    world.cloudfront.bad_paths.add("/7.png")
+    for n in range(20):
+        world.come(BUCKET, f"{n}.png")
+    world.run()
+    world.check()
+    ((_, aside),) = world.table.asides.items()
+    assert (aside.path, aside.keys) == ("/7.png", ("7.png",))
+    assert "InvalidArgument" in aside.why
+    assert world.measures.aside == {"E1": 1}
+    assert len({path for paths in sent(world) for path in paths}) == 19
+
+
+def test_a_path_known_as_bad_spoils_no_batch_and_is_forgiven_when_it_is_taken() -> None:
+    """A later upload of it is asked for last and alone: one call, until CloudFront takes it."""
+    world = world_of()
+    world.cloudfront.bad_paths.add("/7.png")
+    calls = []
+    for deploy in range(3):
+        for n in range(20):
+            world.come(BUCKET, f"{n}.png")
+        if deploy == 2:
+            world.cloudfront.bad_paths.clear()
+        before = len(world.cloudfront.called_at)
+        world.run()
+        calls.append(len(world.cloudfront.called_at) - before)
+    world.check()
+    assert calls[1:] == [2, 2]
+    assert [len(paths) for paths in sent(world)[-3:]] == [19, 19, 1]
+    assert not world.table.asides
+
+
+def test_a_bad_wildcard_takes_no_upload_with_it() -> None:
+    """It is set aside; what it only was to cover goes on by exact paths."""
+    world = world_of(monthly_cap_usd=0.0)
+    world.cloudfront.bad_paths.add("/a/*")
+    for n in range(5):
+        world.come(BUCKET, f"a/{n}.png")
+    world.run()
+    world.check()
+    assert [one.path for one in world.table.asides.values()] == ["/a/*"]
+    assert {path for paths in sent(world) for path in paths} >= {f"/a/{n}.png" for n in range(5)}
+
+
+def test_a_path_set_aside_names_the_first_of_its_keys() -> None:
+    """A row of the table holds 400 KB, and an extra path can stand for any number of files."""
+    everything = PathRule("{page}.html", ("/all",))
+    world = world_of(extra_paths=(everything,))
+    world.cloudfront.bad_paths.add("/all")
+    for number in range(150):
+        world.come(BUCKET, f"{number:03}.html")
+    world.run()
+    (aside,) = world.table.batches.aside("E1")
+    assert len(aside.keys) == 100
