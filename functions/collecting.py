@@ -71,7 +71,7 @@ class Collector:
             return read(delivery.body)
         except UnreadableEventError as error:
             failed.append(delivery.receipt)
-            self.log.fault("event-unreadable", message=delivery.receipt, faults=error.faults)
+            self.log.fault("event-unreadable", receipt=delivery.receipt, faults=error.faults)
             return error.readable
 
     def _note(self, site: Site, changes: Sequence[Change]) -> int:

@@ -1,6 +1,12 @@
 """What the twins were asked to do, in one order; a log and metrics that only remember."""
 
+import logging
+from typing import Final
+
 from functions.domain.runs import AttemptRecord, EndedRun
+
+_LOGGINGS_OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
+"""Fields that make logging raise KeyError where an adapter hands them over as `extra`."""
 
 
 class Trace(list[str]):
@@ -20,7 +26,8 @@ class TwinLog:
         self.lines: list[tuple[str, dict[str, object]]] = []
 
     def event(self, name: str, /, **fields: object) -> None:
-        """As in the port."""
+        """As in the port; what logging keeps for itself it refuses, whichever level is on."""
+        assert not _LOGGINGS_OWN.intersection(fields)
         self._trace.append(f"log {name}")
         self.lines.append((name, fields))
 

@@ -21,7 +21,7 @@ from holdstill_agent.steadiness import WallClock
 from holdstill_protocol.codec import encode
 from holdstill_protocol.host_model import Host, Shutdown
 from holdstill_protocol.messages import Command, Freeze, Lock, Prepare, Reply
-from tests.unit.test_agent_loop import NotedHold
+from tests.unit.loop.noted_loop import NotedHold
 
 FEED_US = "60000"
 """Fed every 20 ms."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from functions.settings import UploadSettings, sites_beside
 from functions.uploads_sweeping import UploadsSweep
 from holdstill_protocol.errors import MalformedMessageError
 from tests.twins.upload_world import TwinUploadWorld, site
+from tests.unit.functions.lambda_context import lambda_context
 
 ENVIRONMENT = {
     "HOLDSTILL_TABLE": "holdstill",
@@ -80,14 +80,7 @@ def handler(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, Any]], di
     monkeypatch.setattr(invalidate, "_settings", lambda: None)
     monkeypatch.setattr(invalidate, "_world", lambda _: world.world)
     monkeypatch.setattr(invalidate, "_sites", lambda: world.sites)
-    context = SimpleNamespace(
-        get_remaining_time_in_millis=lambda: 300_000,
-        function_name="f",
-        memory_limit_in_mb=1,
-        invoked_function_arn="a",
-        aws_request_id="r",
-    )
-    return lambda event: invalidate.handler(event, context)  # type: ignore[arg-type]
+    return lambda event: invalidate.handler(event, lambda_context())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""What a message says of a bucket, and which of two changes counts."""
+"""What a message says of a bucket."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain.uploads import Change, Kind, Reading, UnreadableEventError, read, supersedes
+from functions.domain.uploads import Change, Kind, Reading, UnreadableEventError, read
 
 AT = datetime(2026, 11, 25, 18, 0, 0, 123_000, tzinfo=UTC)
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1) | st.text(
@@ -55,11 +55,6 @@ def bridged(name: str = "Object Created", **detail: Any) -> str:
             },
         }
     )
-
-
-def change(sequencer: str | None = None, after_s: float = 0, kind: Kind = Kind.CREATED) -> Change:
-    """Return a change of the one object that these tests know."""
-    return Change("example-static", "a.png", kind, sequencer, AT + timedelta(seconds=after_s))
 
 
 @pytest.mark.parametrize(
@@ -248,56 +243,3 @@ def test_whatever_comes_is_read_or_is_the_one_error(place: str, value: Any, *, s
         assert error.faults  # noqa: PT017 - either way is right
     else:
         assert all(change.at.tzinfo is UTC for change in reading.changes)
-
-
-@pytest.mark.parametrize(
-    ("new", "old", "expected"),
-    [
-        ("0055AED6DCD90281E6", "0055AED6DCD90281E5", True),
-        ("0055AED6DCD90281E5", "0055AED6DCD90281E6", False),
-        ("0055AED6DCD90281E5", "0055AED6DCD90281E5", False),
-        ("0055aed6dcd90281e5", "0055AED6DCD90281E5", False),
-        ("0055AED6DC", "0055AED6DB90281E5", True),
-        ("0055AED6DCD90281E5", "0055AED6DD", False),
-        ("0055AED6DC00", "0055AED6DC", False),
-        ("0055AED6DC", "0055AED6DC00", False),
-        ("0055AED6DC01", "0055AED6DC", True),
-        ("55aed6ddd90281e5", "55aed6dcd90281e5", True),
-    ],
-)
-def test_the_sequencer_decides_whatever_the_times_say(
-    new: str, old: str, *, expected: bool
-) -> None:
-    """Filled up on the right, as AWS says: what is late or repeated adds nothing."""
-    assert supersedes(change(new, after_s=-60), change(old)) is expected
-    assert supersedes(change(new, after_s=60), change(old)) is expected
-
-
-_HEX = st.text("0123456789abcdefABCDEF", min_size=1, max_size=20)
-_SEQUENCERS = st.none() | _HEX | _HEX.map(lambda text: f"00{text}")
-
-
-@given(_SEQUENCERS, _SEQUENCERS, st.integers(-60, 60))
-def test_of_two_changes_one_counts_at_least(
-    one: str | None, other: str | None, after_s: int
-) -> None:
-    """A change that nothing can order is kept; only a repetition with a sequencer adds nothing."""
-    first, second = change(one), change(other, after_s)
-    same = (
-        one is not None
-        and other is not None
-        and one.lower().rstrip("0") == (other.lower().rstrip("0"))
-    )
-    assert supersedes(first, second) or supersedes(second, first) or same
-
-
-@pytest.mark.parametrize(
-    ("new", "old"), [(None, None), ("55aed6", None), (None, "55aed6"), ("0055AED6", "61000000")]
-)
-def test_without_an_order_the_times_decide_and_a_tie_is_a_change(
-    new: str | None, old: str | None
-) -> None:
-    """Also where a bucket's events came by EventBridge and now come from S3, or the reverse."""
-    assert supersedes(change(new, after_s=0.001), change(old))
-    assert supersedes(change(new), change(old, kind=Kind.REMOVED))
-    assert not supersedes(change(new), change(old, after_s=0.001))

@@ -1,31 +1,20 @@
-"""Which paths clear a key of a site, and which keys clear nothing."""
+"""Which paths clear a key of a site, and what a path matches."""
 
 import re
 import time
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain import globs
 from functions.domain.path_rules import PathRule
 from functions.domain.paths import STAR_IN_KEY, TOO_LONG, Path
-from functions.domain.site import Site, SiteError, paths_of
+from functions.domain.site import paths_of
+from tests.unit.functions.site_paths.static_site import site, told
 
 texts = st.text(st.sampled_from("ab/?"), max_size=5).map(lambda text: f"/{text}")
 paths = st.builds(lambda text, star: Path(text + star), texts, st.sampled_from(["", "*", "**"]))
 names = st.text(st.sampled_from("ab/.*é"), max_size=8)
-
-
-def site(**settings: Any) -> Site:
-    """Return a site with these settings."""
-    return Site("static", "example-static", ("E1EXAMPLE",), **settings)
-
-
-def told(site: Site, key: str) -> list[str]:
-    """Return the paths of a key as text."""
-    return [path.text for path in paths_of(site, key)]
 
 
 def clears(path: Path, uri: str) -> bool:
@@ -188,45 +177,6 @@ def test_no_path_comes_twice_and_each_can_be_sent(key: str) -> None:
         assert re.fullmatch(r"/(?:[A-Za-z0-9/.]|%[0-9A-F]{2})*\*?", path)
 
 
-@pytest.mark.parametrize(
-    ("glob", "ignored", "kept"),
-    [
-        ("**/*.map", ["a.map", "a/b.map", "a/b/.map"], ["a.map/b", "a.maps", "a.MAP"]),
-        ("*.map", ["a.map", ".map"], ["a/b.map"]),
-        ("assets/**", ["assets/a", "assets/a/b", "assets/"], ["assets", "assets2/a", "x/assets/a"]),
-        ("a/**/b/*.js", ["a/b/c.js", "a/x/b/c.js", "a/b/b/c.js"], ["a/b/x/c.js", "ab/c.js"]),
-        ("**/b/**/c", ["b/c", "a/b/c", "b/b/x/c/c"], ["b/cc", "c", "b/x/c/d"]),
-        ("app.????.js", ["app.1f3a.js"], ["app.1f3.js", "app.1/3a.js"]),
-        ("[slug].js", ["[slug].js"], ["s.js"]),
-        ("**", ["a", "a/b", ""], []),
-        ("資*/a", ["資料/a", "資/a"], ["資料/b/a"]),
-    ],
-)
-def test_a_pattern_is_compared_with_the_whole_key(
-    glob: str, ignored: list[str], kept: list[str]
-) -> None:
-    """A star stays in its folder, two of them are folders: as its docstring says."""
-    assert [key for key in ignored + kept if globs.matches(glob, key)] == ignored
-    assert [key for key in ignored + kept if told(site(ignore=(glob,)), key)] == kept
-
-
-_GLOB_PARTS = st.sampled_from(["**", "*", "a", "a*", "*b", "?", "b"])
-
-
-@given(st.lists(_GLOB_PARTS, min_size=1, max_size=5), st.text("ab/", max_size=8))
-def test_patterns_mean_what_their_slow_definition_says(parts: list[str], key: str) -> None:
-    """The one step back over folders finds what trying everything finds."""
-    form = ""
-    for place, part in enumerate(parts):
-        last = place == len(parts) - 1
-        if part == "**":
-            form += ".*" if last else "(?:[^/]*/)*"
-        else:
-            named = part.replace("*", "[^/]*").replace("?", "[^/]")
-            form += named if last else f"{named}/"
-    assert globs.matches("/".join(parts), key) == bool(re.fullmatch(form, key))
-
-
 def test_no_key_makes_a_rule_slow() -> None:
     """Whoever may upload chooses the keys: the worst of 1,024 bytes costs no one's minute."""
     worst = site(
@@ -237,69 +187,6 @@ def test_no_key_makes_a_rule_slow() -> None:
     for key in ("a" * 1024, "a/" * 512):
         paths_of(worst, key)
     assert time.process_time() - began < 2
-
-
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"origin_path": "site/"}, 'origin_path must be of the form /site, or empty, not "site/"'),
-        ({"origin_path": "/site/"}, "origin_path must be of the form /site"),
-        ({"origin_path": "/a//b"}, "origin_path must be of the form /site"),
-        ({"index_documents": ("docs/index.html",)}, "names of files without a slash"),
-        ({"ignore": ("",)}, 'ignore "" must not be empty'),
-        ({"ignore": ("/a/*.map",)}, 'without a slash, as keys do: write "a/*.map"'),
-        ({"ignore": ("a/**.map",)}, "must have ** alone between slashes, as in assets/**/*.map"),
-        ({"monthly_cap_usd": -1.0}, "monthly_cap_usd must be dollars, 0 or more, not -1.0"),
-        ({"monthly_cap_usd": float("nan")}, "monthly_cap_usd must be dollars"),
-    ],
-)
-def test_a_wrong_setting_says_what_would_be_right(settings: dict[str, Any], sentence: str) -> None:
-    """The operator reads one sentence and knows what to write."""
-    with pytest.raises(SiteError) as caught:
-        site(**settings)
-    assert len(caught.value.faults) == 1
-    assert sentence in caught.value.faults[0]
-
-
-@pytest.mark.parametrize(
-    ("match", "templates", "sentence"),
-    [
-        ("{page.html", ("/a",), "must have braces only around a name, as in {page}"),
-        ("{}.html", ("/a",), "must have braces only around a name, as in {page}"),
-        ("{page!r}.html", ("/a",), "must have braces only around a name, as in {page}"),
-        ("{page:x}.html", ("/a",), "must have braces only around a name, as in {page}"),
-        ("{page.x}", ("/a",), "must have braces only around a name, as in {page}"),
-        ("/{page}.html", ("/{page}",), 'without a slash: write "{page}.html"'),
-        ("", ("/a",), 'without a slash: write "{page}"'),
-        ("docs/*.html", ("/a",), "must have a {name} where any characters may be, not a *"),
-        ("{a}/{b}/{c}", ("/{c}",), "must have at most 2 names in braces"),
-        ("{a}/{a}", ("/{a}",), "must have each name once"),
-        ("{a}{b}", ("/{a}",), "must have text between its names"),
-        ("{page}.html", (), "must have at least one path in paths"),
-        ("{page}.html", ("{page}",), 'path "{page}" must begin with /'),
-        ("{page}.html", ("/{pge}",), "has {pge}, but the names in match are: {page}"),
-        ("index.html", ("/{page}",), "has {page}, but the names in match are: none"),
-        ("{page}.html", ("/*/{page}",), "must have its * at the end"),
-        ("{page}.html", ("/資/{page} x%",), 'write "/%E8%B3%87/{page}%20x%25"'),
-        ("{page}.html", ("/~{page}",), 'write "/%7E{page}"'),
-        ("{page}.html", ("/{page",), "must have braces only around a name"),
-    ],
-)
-def test_a_wrong_rule_says_what_would_be_right(
-    match: str, templates: tuple[str, ...], sentence: str
-) -> None:
-    """A rule that cannot do what was meant is refused, before it silently clears nothing."""
-    with pytest.raises(SiteError) as caught:
-        site(extra_paths=(PathRule(match, templates),))
-    assert len(caught.value.faults) == 1
-    assert sentence in caught.value.faults[0]
-
-
-def test_all_faults_of_a_site_are_told_at_once() -> None:
-    """Whoever mends the file sees all that is to be mended."""
-    with pytest.raises(SiteError, match="site static: ") as caught:
-        Site("static", "", (), "x", ("a/b",), (PathRule("{a}{b}", ("a",)),), ("/x",), -1)
-    assert len(caught.value.faults) == 8
 
 
 @pytest.mark.parametrize("match", ["{a}}}{{{b}", "{a}{{{b}", "{{{a}", "a{{}}"])

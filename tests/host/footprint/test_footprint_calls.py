@@ -9,7 +9,6 @@ which then says that it was. The marker's filesystem is one that the freezer ref
 """
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -28,16 +27,15 @@ from lab import emulator
 from lab.ec2.disks import ImageDisks
 from lab.host import AgentConfig, DatabaseHost
 from tests.host import tracing
+from tests.host.agent_process import SOURCES, TARGET, Agent
 from tests.host.conftest import VOLUME
-from tests.host.freezing import FREEZER, RUN, Line, watchdog
-from tests.host.test_agent_process import SOURCES, TARGET, Agent
+from tests.host.footprint.conftest import BUDGET_S
+from tests.host.freezing import FREEZER, RUN, watchdog
 from tests.host.tracing import Call
 
 pytestmark = pytest.mark.root
 
-BUDGET_S = 10
 RCU_EXPEDITED = Path("/sys/kernel/rcu_expedited")
-MIB = 1 << 20
 
 NOISE = {
     "log-line": "import sys; print('frozen', file=sys.stderr)",
@@ -75,25 +73,6 @@ freezer.Freezer.freeze = freeze
 from holdstill_agent.__main__ import main
 sys.exit(main())
 """
-
-
-@pytest.fixture
-def config(points: tuple[Path, Path], tmp_path: Path) -> Iterator[Path]:
-    """Return a configuration that names them; they are not frozen for longer than 20 s."""
-    path = tmp_path / "agent.toml"
-    mounts = "".join(f'[[mounts]]\npath = "{point}"\n' for point in points)
-    path.write_text(f'{mounts}[freeze]\nbudget_s = {BUDGET_S}\nrun_dir = "{tmp_path / "run"}"\n')
-    path.chmod(0o644)
-    with watchdog(*points):
-        yield path
-
-
-@pytest.fixture
-def line(config: Path) -> Iterator[Line]:
-    """Return the line to a freezer that is ready."""
-    line = Line(config)
-    yield line
-    line.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,56 +231,3 @@ def test_trace_notices_a_noisy_freezer(config: Path, noise: str, tmp_path: Path)
     tracing.ended(output, process.pid)
     calls = tracing.while_frozen(tracing.read(output))
     assert bool(tracing.offences(calls, _kept_open(tmp_path / "run"))) == bool(noise)
-
-
-def test_freezer_is_small(line: Line) -> None:
-    """Freezer and guard take less than 10 MiB each, 16 together, while frozen."""
-    line.ask("sync")
-    line.ask(f"freeze {RUN}")
-    sizes = [_pss_bytes(pid) for pid in (line.process.pid, line.guard())]
-    line.ask("thaw")
-    assert max(sizes) < 10 * MIB, sizes
-    assert sum(sizes) < 16 * MIB, sizes
-
-
-def test_freezer_is_held_in_memory(line: Line) -> None:
-    """All that freezer and guard have touched is locked: nothing of it is read from a disk again.
-
-    Were it not, memory pressure could make a thaw wait for the disk that it is to thaw.
-    """
-    line.ask(f"freeze {RUN}")
-    pids = (line.process.pid, line.guard())
-    before = [_major_faults(pid) for pid in pids]
-    unlocked = {pid: _unlocked(pid) for pid in pids}
-    assert line.ask("thaw").startswith("thawed commanded 1 ")
-    after = [_major_faults(pid) for pid in pids]
-    assert unlocked == {pid: [] for pid in pids}
-    assert after == before, "no page came from a disk between freeze and thaw"
-
-
-def _pss_bytes(pid: int) -> int:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss: +(\d+) kB$", rollup, re.MULTILINE)
-    assert found, rollup
-    return int(found[1]) * 1024
-
-
-def _major_faults(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[9])
-
-
-def _unlocked(pid: int) -> list[str]:
-    """Return the mappings that hold pages and may lose them; the kernel's own cannot."""
-    found = []
-    head = ""
-    pages = False
-    for text in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        key, _, value = text.partition(":")
-        if key == "Rss":
-            pages = value.split()[0] != "0"
-        elif key == "VmFlags":
-            if pages and "lo" not in value.split() and not re.search(r"\[v\w+\]$", head):
-                found.append(head)
-        elif "-" in key.split(" ")[0]:
-            head = text
-    return found
