@@ -73,7 +73,7 @@ class Site:
         self._s3.put_bucket_notification_configuration(
             Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [self.others]}
         )
-        about = {"origin_url": region.url, "bucket": BUCKET, "default_root_object": "index.html"}
+        about = {"origin_url": region.url, "bucket": BUCKET, "folder_index": "index.html"}
         self._urls = {
             name: region.edge.deploy(id=name, **{**about, **settings}) for name in distributions
         }

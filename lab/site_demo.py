@@ -28,12 +28,12 @@ _HARD = (
     "docs/index.html",
     "index.html",
 )
-"""Names that tools get wrong: each is one object, and the last is shown at `/` too."""
+"""Names that tools get wrong: each is one object."""
 
 _GALLERY = tuple(f"gallery/{number:03}.jpg" for number in range(500))
 _ALL = ("logo.png", *_HARD, *_GALLERY, "unchanged.png")
-_ALSO_SHOWN_AT = {"index.html": "/"}
-"""By the distribution's default root object. A bucket has no such thing for `/docs/`."""
+_ALSO_SHOWN_AT = {"docs/index.html": "/docs/", "index.html": "/"}
+"""A folder's address shows its index."""
 
 
 @dataclass(frozen=True, slots=True)

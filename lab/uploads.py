@@ -27,8 +27,8 @@ from lab.storm import Event, Storm, Trouble
 _OLD, _NEW = b"old", b"new"
 _EFFECT_S, _COMPLETION_S = 2.0, 10.0
 """The edge's delays here; at AWS under 5 and 25 s (95th percentile)."""
-_TROUBLE_EVERY = 3
-"""Calls, of which the last one fails."""
+_TROUBLE_EVERY = 2
+"""Calls, of which the last one fails: so few are made that each fault should come."""
 _WITHIN_S = 420.0
 """After the storm, until every visitor must have seen the new file."""
 _VISITORS = 4

@@ -20,6 +20,10 @@ class Distribution:
     default_root_object: str = ""
     """The object that a request for `/` gets. `/` is a cache entry of its own all the same: that
     the guide wants it invalidated "the same way as any other file" can be read both ways."""
+    folder_index: str = ""
+    """The object of a folder that a request for the folder gets, `index.html`: as a bucket's
+    website endpoint answers, or as a viewer-request function makes of it. Each `/docs/` is a cache
+    entry of its own."""
     query_strings: bool = False
     """Whether query strings reach the origin and are part of what is cached."""
     ttl_s: float = 86400
@@ -55,5 +59,7 @@ class Distribution:
         path, mark, query = target.partition("?")
         if path == "/" and self.default_root_object:
             path = f"/{self.default_root_object}"
+        elif path.endswith("/"):
+            path += self.folder_index
         bucket = f"/{self.bucket}" if self.bucket else ""
         return f"{bucket}{self.origin_path}{path}" + (mark + query if self.query_strings else "")

@@ -162,9 +162,10 @@ def test_a_deleted_object_is_gone(site: Site) -> None:
 
 def test_an_index_page_is_fresh_at_both_of_its_addresses(site: Site) -> None:
     """`/` and `/index.html` are two entries of the cache, whatever folder they are in."""
-    cached(site, ["index.html"], "/", body=b"old")
-    site.upload("index.html", b"new")
-    fresh(site, ["/", "/index.html"], shows(b"new"))
+    pages = ["index.html", "docs/2026/index.html"]
+    cached(site, pages, "/", "/docs/2026/", body=b"old")
+    site.upload_all(dict.fromkeys(pages, b"new"))
+    fresh(site, ["/", "/index.html", "/docs/2026/", "/docs/2026/index.html"], shows(b"new"))
 
 
 def test_a_designers_next_attempt_is_seen_too(site: Site) -> None:

@@ -179,6 +179,19 @@ def test_the_root_and_the_index_are_entries_of_their_own(site: Site) -> None:
     assert site.body("/") == b"new"
 
 
+def test_a_folder_and_its_index_are_entries_of_their_own(site: Site) -> None:
+    """With an origin that shows a folder's index, as a bucket's website endpoint does."""
+    site.deploy(folder_index="index.html")
+    Bucket.objects |= {"index.html": b"root", "docs/index.html": b"old"}
+    assert site.body("/") == b"root"
+    assert site.body("/docs/?v=2") == site.body("/docs/index.html") == b"old"
+    Bucket.objects["docs/index.html"] = b"new"
+    site.invalidate("/docs/index.html")
+    assert (site.body("/docs/"), site.body("/docs/index.html")) == (b"old", b"new")
+    site.invalidate("/docs/")
+    assert site.body("/docs/") == b"new"
+
+
 def test_the_origin_path_is_the_edges_own_affair(site: Site) -> None:
     """Visitors and paths do not know it, the bucket does."""
     site.deploy(origin_path="/site")
