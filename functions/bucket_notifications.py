@@ -1,6 +1,6 @@
 """The Lambda that adds Holdstill's notifications to buckets that exist, for CloudFormation.
 
-PhysicalResourceId says what is held of a bucket: a Delete takes out that and nothing else.
+PhysicalResourceId says what is held of a bucket: a Delete takes out our queue, if it is that.
 """
 
 import threading
@@ -15,7 +15,7 @@ from functions.adapters.bucket_notifications import BucketGoneError, BucketNotif
 from functions.adapters.clock import SystemClock
 from functions.adapters.telemetry import PowertoolsLog
 from functions.custom_resource import Answer, Request
-from functions.domain import notified_buckets
+from functions.domain import notifications, notified_buckets
 from functions.domain.errors import BucketError
 from functions.domain.notified_buckets import Held, Hold, Wanted
 from functions.ports import Log
@@ -48,35 +48,34 @@ class Holder:
         self.held = self.request.physical_id or str(nothing)
 
     def obey(self) -> None:
-        """Do what is asked. Raise BucketError, OverlapError or WantedError."""
+        """Do what is asked. Raise BucketError, OtherRegionError, OverlapError or WantedError."""
         if self.request.kind == "Delete":
             self._delete()
         else:
             self._put(Wanted.from_properties(self.request.properties))
 
     def _put(self, wanted: Wanted) -> None:
+        its_region = self.buckets.region(wanted.bucket)
+        notified_buckets.refuse_other_region(wanted.bucket, its_region, self.request.region)
         before = self.buckets.read(wanted.bucket)
-        old = Held.parse(self.request.physical_id)
-        if old and old.bucket != wanted.bucket:
-            old = None
-        document, held = notified_buckets.put(before, wanted, old)
+        document, held = notified_buckets.put(before, wanted)
         self._refuse_late()
         if self.request.kind == "Create":
             self.held = str(held)  # from here on a failure leaves something to delete
         self.buckets.write(wanted.bucket, before, document)
-        self.held = str(held)
+        if Held.parse(self.held) != held:  # another spelling of the same would be a replacement
+            self.held = str(held)
 
     def _delete(self) -> None:
-        # A Create that never answered has an id of CloudFormation's: what it put is known by our
-        # ids, and whether EventBridge was on before is not.
+        # A Create that never answered has an id of CloudFormation's: what it put is known by ours.
         bucket = str(self.request.properties.get("Bucket", ""))
         held = Held.parse(self.request.physical_id) or Held(bucket, Hold.QUEUE)
-        if held.hold in {Hold.NOTHING, Hold.EVENTBRIDGE_FOUND} or not held.bucket:
+        if held.hold is not Hold.QUEUE or not held.bucket:
             return
         try:
             before = self.buckets.read(held.bucket)
-            document = notified_buckets.taken(before, held.hold)
             self._refuse_late()
+            document = notifications.queue_taken(before)
             self.buckets.write(held.bucket, before, document, validate=False)
         except BucketGoneError:
             return

@@ -54,6 +54,11 @@ class Request:
         """The account of the stack, from its ARN."""
         return self.stack_id.split(":")[4]
 
+    @property
+    def region(self) -> str:
+        """The Region of the stack, from its ARN."""
+        return self.stack_id.split(":")[3]
+
 
 class Answer:
     """The one answer to a request, from whichever thread is first. Later ones are not sent."""

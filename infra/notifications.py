@@ -137,7 +137,7 @@ def _rights(scope: Construct, buckets: Sequence[str], role_name: str) -> dict[st
 
 
 def _policy(scope: Construct, name: str, buckets: Sequence[str], role_name: str) -> iam.CfnPolicy:
-    actions = ["s3:GetBucketNotification", "s3:PutBucketNotification"]
+    actions = ["s3:GetBucketLocation", "s3:GetBucketNotification", "s3:PutBucketNotification"]
     own = {"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}}
     statement = permissions.allow(actions, list(map(_bucket_arn, buckets)), own)
     return iam.CfnPolicy(

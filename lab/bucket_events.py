@@ -19,6 +19,7 @@ _OVERLAP_OF_FILTERS = (
     "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the "
     "prefixes are overlapping for the same event type."
 )
+_S3 = "s3.amazonaws.com"
 _SECONDS = len("2026-11-26T07:15:59")
 
 
@@ -50,6 +51,53 @@ def as_eventbridge_tells(event: Mapping[str, Any]) -> dict[str, Any]:
     detail["object"]["sequencer"] = sequencer
     time = f"{event['Time'][:_SECONDS]}Z"
     return {**event, "Time": time, "Detail": json.dumps(detail)}
+
+
+def queue_policy(queue_arn: str, *buckets: str) -> str:
+    """Return the policy by which a queue lets these buckets of its own account send to it.
+
+    "Granting permissions to publish event notification messages", Amazon S3 User Guide.
+    """
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": _S3},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+        "Condition": {
+            "ArnLike": {"aws:SourceArn": [f"arn:aws:s3:::{bucket}" for bucket in buckets]},
+            "StringEquals": {"aws:SourceAccount": queue_arn.split(":")[4]},
+        },
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def patch_queues(sqs: Any, iam_evaluator: Any) -> None:
+    """Let a queue's policy decide what S3 sends to it, and so which notifications S3 takes.
+
+    S3 tries each queue while a notification is put, unless it is told not to, and refuses the whole
+    if one lets the bucket not in. MiniStack asks the policy only with AUTH=true, together with all
+    others, and then says of S3 that it came in the clear. Whom else the queue lets in is not asked.
+    """
+    lets_in: Callable[[str, str, str, str], bool] = sqs.queue_policy_allows
+
+    def judged(queue_arn: str, service: str, source_arn: str, source_account: str) -> bool:
+        if service != _S3:
+            return lets_in(queue_arn, service, source_arn, source_account)
+        policy, _ = sqs.queue_policy_for_arn(queue_arn) or ("", None)
+        asked = iam_evaluator.EvalContext(
+            principal_arn="*",
+            principal_type="Service",
+            principal_account="",  # S3 is no principal of the bucket's account
+            action="sqs:SendMessage",
+            resource_arn=queue_arn,
+            region=queue_arn.split(":")[3],
+            secure_transport=True,
+            service_context={"aws:sourcearn": source_arn, "aws:sourceaccount": source_account},
+        )
+        verdict = iam_evaluator.evaluate_resource_policy(policy or None, asked, service=service)
+        return bool(verdict.decision == "Allow")
+
+    sqs.queue_policy_allows = judged
 
 
 def patch(s3: Any, eventbridge: Any) -> None:

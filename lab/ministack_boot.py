@@ -14,10 +14,11 @@ All that is patched inside MiniStack is patched here, for exactly one version. W
 - Of one event source mapping no more batches are in flight than there are cores, and two at least
   (the smallest MaximumConcurrency). At AWS each has a CPU of its own; ten Python processes that
   start at once on two cores are all 30 s late, over their timeout, and their messages 2 min.
-- S3 refuses overlapping notifications, tells EventBridge whole seconds and shorter sequencers, and
-  spells filters its own way (`lab.bucket_events`). Found right, and left alone: the form-encoded
-  key, sequencers in the order of the requests, events of removals and of delete markers, the raw
-  key for EventBridge. Missing: lifecycle rules are kept and never expire anything.
+- S3 refuses overlapping notifications, and those to a queue whose policy lets the bucket not in,
+  tells EventBridge whole seconds and shorter sequencers, and spells filters its own way
+  (`lab.bucket_events`). Found right, and left alone: the form-encoded key, sequencers in the order
+  of the requests, events of removals and of delete markers, the raw key for EventBridge. Missing:
+  lifecycle rules are kept and never expire anything.
 - Scheduler and EventBridge invoke Lambdas asynchronously with EventInvokeConfig: its retries and
   its on-failure queue. MiniStack has that code and uses it for S3 and SNS alone.
 
@@ -208,6 +209,7 @@ def main() -> None:
         sys.exit(f"lab.ministack_boot patches MiniStack {VERSION}, but {installed} is installed")
 
     from ministack import app
+    from ministack.core import iam_evaluator
     from ministack.services import eventbridge, lambda_svc, s3, scheduler, sqs
 
     hop = Hop()
@@ -217,6 +219,7 @@ def main() -> None:
     lambda_svc._esm_wake = Impatient(lambda_svc._esm_wake)
     lambda_svc._sqs_esm_concurrency = no_more_than_cores(lambda_svc._sqs_esm_concurrency)
     bucket_events.patch(s3, eventbridge)
+    bucket_events.patch_queues(sqs, iam_evaluator)
     eventbridge._dispatch_to_lambda = invoke_asynchronously
     scheduler._tick_schedules = schedules.Ticker(scheduler, eventbridge).tick
     scheduler._SCHEDULE_TICK_INTERVAL = 0.2

@@ -15,6 +15,7 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from lab.bucket_events import queue_policy
 from lab.emulator import ACCOUNT, REGION
 from lab.errors import LabError
 from lab.region import Region
@@ -69,7 +70,8 @@ class Site:
         self._s3.create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        region.client("sqs").create_queue(QueueName=OTHERS)
+        policy = {"Policy": queue_policy(self.others["QueueArn"], BUCKET)}
+        region.client("sqs").create_queue(QueueName=OTHERS, Attributes=policy)
         self._s3.put_bucket_notification_configuration(
             Bucket=BUCKET, NotificationConfiguration={"QueueConfigurations": [self.others]}
         )

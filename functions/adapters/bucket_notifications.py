@@ -24,6 +24,9 @@ _LOOK_PAUSES_S: Final = (0, 1, 2, 4, 8, 15)
 _GET: Final = "s3.GetBucketNotificationConfiguration"
 _PUT: Final = "s3.PutBucketNotificationConfiguration"
 _RAW: Final = "RawNotifications"
+_UNNAMED_REGION: Final = "us-east-1"
+_OLD_NAMES: Final = {"EU": "eu-west-1"}
+"""What GetBucketLocation calls the Region of buckets that were made by that name."""
 
 
 class BucketGoneError(BucketError):
@@ -42,12 +45,25 @@ class BucketNotifications:
     clock: Clock
     account: str
 
+    def region(self, bucket: str) -> str:
+        """Return a bucket's Region; raise BucketGoneError or BucketError.
+
+        HeadBucket says it too, but needs the right to list the bucket's keys.
+        """
+        answer: Any = self._patiently(
+            bucket,
+            "Region not read",
+            lambda: self.s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=self.account),
+        )
+        place: str = answer.get("LocationConstraint") or _UNNAMED_REGION
+        return _OLD_NAMES.get(place, place)
+
     def read(self, bucket: str) -> str:
         """Return a bucket's notifications; raise BucketGoneError or BucketError."""
         with self._hook(f"before-parse.{_GET}", _keep_raw):
             answer: Any = self._patiently(
                 bucket,
-                "read",
+                "notifications not read",
                 lambda: self.s3.get_bucket_notification_configuration(
                     Bucket=bucket, ExpectedBucketOwner=self.account
                 ),
@@ -74,7 +90,7 @@ class BucketNotifications:
         with self._hook(f"before-call.{_PUT}", replace_body):
             self._patiently(
                 bucket,
-                "written",
+                "notifications not written",
                 lambda: self.s3.put_bucket_notification_configuration(
                     Bucket=bucket,
                     ExpectedBucketOwner=self.account,
@@ -101,7 +117,7 @@ class BucketNotifications:
             f"{bucket}: its notifications are not what was written; those of others are {of_others}"
         )
 
-    def _patiently(self, bucket: str, done: str, ask: Callable[[], Any]) -> Any:
+    def _patiently(self, bucket: str, failed: str, ask: Callable[[], Any]) -> Any:
         until_ns = self.clock.now_ns() + PATIENCE_S * 1_000_000_000
         while True:
             try:
@@ -112,10 +128,10 @@ class BucketNotifications:
                     raise BucketGoneError(f"{bucket}: there is no such bucket") from error
                 if not _may_pass(details) or self.clock.now_ns() > until_ns:
                     why = "; ".join(f"{name}: {what}" for name, what in details.items())
-                    raise BucketError(f"{bucket}: notifications not {done}: {why}") from error
+                    raise BucketError(f"{bucket}: {failed}: {why}") from error
                 self.clock.sleep(_PAUSE_S)
             except UNANSWERED as error:
-                raise BucketError(f"{bucket}: notifications not {done}: {error}") from error
+                raise BucketError(f"{bucket}: {failed}: {error}") from error
 
     @contextmanager
     def _hook(self, event: str, hook: Callable[..., None]) -> Iterator[None]:

@@ -95,14 +95,6 @@ def eventbridge_put(document: str) -> str:
     return _written(root)
 
 
-def eventbridge_taken(document: str) -> str:
-    """Let the bucket tell EventBridge nothing."""
-    root = _read(document)
-    for element in [element for element in root if _name(element) == _EVENTBRIDGE]:
-        root.remove(element)
-    return _written(root)
-
-
 def eventbridge_is_on(document: str) -> bool:
     """Return whether the bucket tells EventBridge of everything."""
     return any(_name(element) == _EVENTBRIDGE for element in _read(document))

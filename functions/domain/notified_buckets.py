@@ -3,12 +3,13 @@
 | from | to | in the bucket | then CloudFormation deletes |
 |---|---|---|---|
 | nothing | s3 | our queue is put | |
-| nothing | eventbridge | EventBridge is put, if it was off | |
+| nothing | eventbridge | EventBridge is put | |
 | s3 | eventbridge | EventBridge is put, our queue stays | s3: our queue is taken |
-| eventbridge | s3 | our queue is put, EventBridge stays | eventbridge: taken, if it was off |
+| eventbridge | s3 | our queue is put | eventbridge: nothing is taken |
 
-What a change replaces stays until it is deleted, so that no upload is missed and that whoever rolls
-the change back finds it as it was.
+What a change replaces stays until it is deleted, so that few uploads are missed (S3 takes around
+five minutes to switch EventBridge on) and that whoever rolls the change back finds it as it was.
+EventBridge is nobody's: it stays on for whoever else listens.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,16 +31,16 @@ class WantedError(ConfigurationError):
     """A stack's properties do not say what is wanted of a bucket."""
 
 
+class OtherRegionError(ConfigurationError):
+    """A bucket is in another Region than the stack, which would not hear of its changes."""
+
+
 class Hold(StrEnum):
-    """What is Holdstill's own in a bucket."""
+    """What Holdstill has made of a bucket. Only our queue is ours, and is taken out again."""
 
     NOTHING = "nothing"
     QUEUE = "s3"
-    QUEUE_AFTER_EVENTBRIDGE = "s3-after-eventbridge"
-    """EventBridge is on only until CloudFormation deletes what our queue replaced."""
     EVENTBRIDGE = "eventbridge"
-    EVENTBRIDGE_FOUND = "eventbridge-found"
-    """It was on before, and stays on after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,14 @@ class Held:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return what a PhysicalResourceId says; None for one that is not ours."""
+        """Return what a PhysicalResourceId says; None for one that is not ours.
+
+        Earlier versions wrote what EventBridge was before behind a hyphen: `s3-after-eventbridge`,
+        `eventbridge-found`.
+        """
         match text.split("/"):
-            case [prefix, bucket, hold] if prefix == _PREFIX and hold in set(Hold):
-                return cls(bucket, Hold(hold))
+            case [prefix, bucket, hold] if prefix == _PREFIX and hold.split("-")[0] in set(Hold):
+                return cls(bucket, Hold(hold.split("-")[0]))
         return None
 
     def __str__(self) -> str:
@@ -119,36 +124,30 @@ def prefixes(sites: Iterable[Site]) -> tuple[str, ...]:
     )
 
 
-def put(document: str, wanted: Wanted, held: Held | None) -> tuple[str, Held]:
+def refuse_other_region(bucket: str, its_region: str, our_region: str) -> None:
+    """Raise OtherRegionError unless the bucket is in the stack's Region.
+
+    S3 refuses queues of other Regions, but takes EventBridge, whose events stay in the bucket's.
+    """
+    if its_region != our_region:
+        raise OtherRegionError(
+            bucket,
+            [
+                f"it is in {its_region}, and tells nothing to this stack in {our_region}",
+                f"deploy its sites in {its_region}, or take them out of holdstill.toml",
+            ],
+        )
+
+
+def put(document: str, wanted: Wanted) -> tuple[str, Held]:
     """Return the document to put for what is wanted, and what is then held.
 
-    `held` is what was held before of this bucket. Raise OverlapError where S3 would refuse.
+    Raise OverlapError where S3 would refuse.
     """
-    hold = held.hold if held else Hold.NOTHING
-    on, ours = notifications.eventbridge_is_on(document), notifications.ours(document)
     if wanted.events is EventSource.S3:
         document = notifications.queue_put(document, wanted.queue_arn, wanted.prefixes)
-        if hold is Hold.EVENTBRIDGE and not ours:  # where ours are, this is a change rolled back
-            hold = Hold.QUEUE_AFTER_EVENTBRIDGE
-        elif hold is not Hold.QUEUE_AFTER_EVENTBRIDGE:
-            hold = Hold.QUEUE
-    else:
-        document = notifications.eventbridge_put(document)
-        made = hold is Hold.QUEUE_AFTER_EVENTBRIDGE or not on
-        if hold not in {Hold.EVENTBRIDGE, Hold.EVENTBRIDGE_FOUND}:
-            hold = Hold.EVENTBRIDGE if made else Hold.EVENTBRIDGE_FOUND
-    return document, Held(wanted.bucket, hold)
-
-
-def taken(document: str, hold: Hold) -> str:
-    """Return the document to put once what is held is given up."""
-    match hold:
-        case Hold.QUEUE | Hold.QUEUE_AFTER_EVENTBRIDGE:
-            return notifications.queue_taken(document)
-        case Hold.EVENTBRIDGE:
-            return notifications.eventbridge_taken(document)
-        case Hold.NOTHING | Hold.EVENTBRIDGE_FOUND:
-            return document
+        return document, Held(wanted.bucket, Hold.QUEUE)
+    return notifications.eventbridge_put(document), Held(wanted.bucket, Hold.EVENTBRIDGE)
 
 
 def _plain(prefix: str) -> str:

@@ -146,7 +146,7 @@ def test_the_rule_takes_what_the_buckets_tell_of_and_no_more(asset: Asset, tmp_p
 def test_the_function_may_touch_the_sites_notifications_and_nothing_else(
     asset: Asset, tmp_path: Path
 ) -> None:
-    """Two actions on the named buckets of this account; else only its own log."""
+    """Three actions on the named buckets of this account; else only its own log."""
     template = template_of(SITES, asset, tmp_path)
     (role,) = of_type(template, "AWS::IAM::Role").values()
     (own,) = role["Properties"]["Policies"]
@@ -155,7 +155,11 @@ def test_the_function_may_touch_the_sites_notifications_and_nothing_else(
     touched = set()
     for policy in of_type(template, "AWS::IAM::Policy").values():
         (on_s3,) = policy["Properties"]["PolicyDocument"]["Statement"]
-        assert on_s3["Action"] == ["s3:GetBucketNotification", "s3:PutBucketNotification"]
+        assert on_s3["Action"] == [
+            "s3:GetBucketLocation",
+            "s3:GetBucketNotification",
+            "s3:PutBucketNotification",
+        ]
         assert flat(on_s3["Condition"]["StringEquals"]["aws:ResourceAccount"]) == ACCOUNT
         (bucket,) = on_s3["Resource"]
         touched.add(flat(bucket).rpartition(":")[2])

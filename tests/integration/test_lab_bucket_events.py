@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.bucket_events import queue_policy
 from lab.emulator import ACCOUNT, REGION
 from lab.region import Region
 
@@ -23,9 +24,11 @@ HARD = "a b+/\u8cc7\u6599 (1)~100%.png"
 
 @pytest.fixture
 def s3(region: Region) -> Any:
-    """Return a client, with a bucket `static` and two queues."""
-    for name in ("uploads", "other"):
-        region.client("sqs").create_queue(QueueName=name)
+    """Return a client, with a bucket `static` and two queues that let it in."""
+    for arn in (QUEUE_ARN, OTHER_ARN):
+        region.client("sqs").create_queue(
+            QueueName=arn.split(":")[-1], Attributes={"Policy": queue_policy(arn, "static")}
+        )
     client = region.client("s3")
     client.create_bucket(Bucket="static", CreateBucketConfiguration={"LocationConstraint": REGION})
     return client
@@ -39,12 +42,15 @@ def to_queue(arn: str, *events: str, prefix: str = "", suffix: str = "") -> dict
     return {"QueueArn": arn, "Events": list(events), **filters}
 
 
-def notify(s3: Any, *configurations: dict[str, Any], eventbridge: bool = False) -> None:
-    """Configure the bucket's notifications."""
+def notify(
+    s3: Any, *configurations: dict[str, Any], eventbridge: bool = False, tried: bool = True
+) -> None:
+    """Configure the bucket's notifications; `tried` is S3's default."""
     bridge: dict[str, Any] = {"EventBridgeConfiguration": {}} if eventbridge else {}
     s3.put_bucket_notification_configuration(
         Bucket="static",
         NotificationConfiguration={"QueueConfigurations": list(configurations), **bridge},
+        SkipDestinationValidation=not tried,
     )
 
 
@@ -96,6 +102,72 @@ def test_overlapping_notifications_are_refused(
     assert refused.value.response["Error"]["Code"] == "InvalidArgument"
     kept = s3.get_bucket_notification_configuration(Bucket="static")["QueueConfigurations"]
     assert [one["QueueArn"] for one in kept] == [OTHER_ARN]
+
+
+def statement(**changes: Any) -> dict[str, Any]:
+    """Return the statement by which the queue lets the bucket in, with changes."""
+    found: dict[str, Any] = json.loads(queue_policy(QUEUE_ARN, "static"))["Statement"][0]
+    return {**found, **changes}
+
+
+def let(region: Region, *statements: dict[str, Any]) -> None:
+    """Give the uploads' queue a policy; without statements it has none."""
+    sqs = region.client("sqs")
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements}) if statements else ""
+    url = sqs.get_queue_url(QueueName="uploads")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+
+
+OURS = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+ANY_BUCKET = {**OURS, "ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}}
+OTHER_BUCKET = {**OURS, "ArnLike": {"aws:SourceArn": "arn:aws:s3:::static-2"}}
+OTHER_ACCOUNT = {"StringEquals": {"aws:SourceAccount": "999999999999"}}
+TLS = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize(
+    ("statements", "taken"),
+    [
+        ([], False),
+        ([statement(Condition=OTHER_BUCKET)], False),
+        ([statement(Condition=OTHER_ACCOUNT)], False),
+        ([statement(Principal={"Service": "sns.amazonaws.com"})], False),
+        ([statement(Principal={"AWS": ACCOUNT})], False),
+        ([statement(Action="sqs:ReceiveMessage")], False),
+        ([statement(Resource=OTHER_ARN)], False),
+        ([statement(), statement(Effect="Deny", Principal="*")], False),
+        ([statement(), statement(Effect="Deny", Principal="*", Condition=TLS)], True),
+        ([statement(Condition=OTHER_BUCKET), statement()], True),
+        ([statement(Condition=ANY_BUCKET)], True),
+        ([statement(Condition=OURS, Principal="*")], True),
+    ],
+)
+def test_a_queue_must_let_the_bucket_in(
+    region: Region, s3: Any, statements: list[dict[str, Any]], taken: bool
+) -> None:
+    """S3 tries it while the notification is put, and keeps what was there before if it fails."""
+    let(region, *statements)
+    both = (to_queue(OTHER_ARN, REMOVED), to_queue(QUEUE_ARN, CREATED))
+    if taken:
+        notify(s3, *both)
+        s3.put_object(Bucket="static", Key="a", Body=b"1")
+        told(region, 1)
+        return
+    with pytest.raises(ClientError, match="validate the following destination conf") as refused:
+        notify(s3, *both)
+    assert refused.value.response["Error"]["Code"] == "InvalidArgument"
+    assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket="static")
+
+
+def test_a_policy_is_asked_when_something_is_sent(region: Region, s3: Any) -> None:
+    """A notification may come before its queue's policy only untried; then nothing is told."""
+    let(region)
+    notify(s3, to_queue(QUEUE_ARN, CREATED), tried=False)
+    s3.put_object(Bucket="static", Key="lost", Body=b"1")
+    let(region, statement())
+    s3.put_object(Bucket="static", Key="told", Body=b"1")
+    (body,) = told(region, 1)
+    assert body["Records"][0]["s3"]["object"]["key"] == "told"
 
 
 def test_filters_come_back_as_s3_spells_them(s3: Any) -> None:

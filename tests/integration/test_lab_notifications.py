@@ -2,173 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from aws_cdk import App, CfnOutput, CustomResource, Stack
 
 from functions.domain.site import EventSource, Site
-from infra.asset import build_asset
-from infra.notifications import NAME, RESOURCE, add_notifications, queue_statements
-from infra.permissions import arn
-from infra.queues import guarded_queue
-from lab.deploy import ROOT, Cdk
+from lab.emulator import REGION
 from lab.errors import DeployError
+from tests.integration.notified_buckets import (
+    NO_BUCKET,
+    PLAIN,
+    SHARED,
+    STACK,
+    Buckets,
+    plain,
+    shop,
+    synthesized,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from infra.asset import Asset
     from lab.region import Region
 
 pytestmark = [pytest.mark.emulator, pytest.mark.slow]
 
-SHARED, PLAIN = "example-shared", "example-plain"
-FUNCTION = "arn:aws:lambda:ap-northeast-1:000000000000:function:thumbnails"
-STACK = "notified"
-NO_BUCKET = "Bucket, Events, QueueArn, Prefixes"
-"""What the handler says of the resource that cannot be made."""
-
-
-class Buckets:
-    """The buckets of the tests, as others made them."""
-
-    def __init__(self, region: Region) -> None:
-        self.region = region
-        self.s3 = region.client("s3", s3={"addressing_style": "path"})
-        queue_url = region.client("sqs").create_queue(QueueName="others")["QueueUrl"]
-        topic = region.client("sns").create_topic(Name="others")["TopicArn"]
-        queue = region.client("sqs").get_queue_attributes(
-            QueueUrl=queue_url, AttributeNames=["QueueArn"]
-        )["Attributes"]["QueueArn"]
-        for bucket in (SHARED, PLAIN):
-            self.s3.create_bucket(
-                Bucket=bucket,
-                CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"},
-            )
-        prefix = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "raw/"}]}}
-        suffix = {"Key": {"FilterRules": [{"Name": "suffix", "Value": ".psd"}]}}
-        self.s3.put_bucket_notification_configuration(
-            Bucket=SHARED,
-            NotificationConfiguration={
-                "QueueConfigurations": [
-                    {
-                        "Id": "theirs",
-                        "QueueArn": queue,
-                        "Events": ["s3:ObjectCreated:*"],
-                        "Filter": prefix,
-                    },
-                ],
-                "TopicConfigurations": [
-                    {"TopicArn": topic, "Events": ["s3:ObjectTagging:*"], "Filter": suffix},
-                ],
-                "LambdaFunctionConfigurations": [
-                    {"Id": "acl", "LambdaFunctionArn": FUNCTION, "Events": ["s3:ObjectAcl:Put"]},
-                ],
-                "EventBridgeConfiguration": {},
-            },
-        )
-        self.others = {bucket: self.of(bucket) for bucket in (SHARED, PLAIN)}
-
-    def of(self, bucket: str) -> dict[str, Any]:
-        """Return a bucket's notifications."""
-        answer: dict[str, Any] = self.s3.get_bucket_notification_configuration(Bucket=bucket)
-        del answer["ResponseMetadata"]
-        return answer
-
-    def ours(self, bucket: str) -> list[str]:
-        """Return the ids of our notifications of a bucket."""
-        found = self.of(bucket).get("QueueConfigurations", [])
-        return [queue["Id"] for queue in found if queue["Id"].startswith("holdstill-")]
-
-    def untouched(self) -> bool:
-        """Return whether all is as others made it, and nothing else is there."""
-        return self.others == {bucket: self.of(bucket) for bucket in self.others}
-
-    def others_untouched(self) -> bool:
-        """Return whether all is as others made it, beside ours."""
-        for bucket, before in self.others.items():
-            now = self.of(bucket)
-            queues = now.get("QueueConfigurations", [])
-            theirs = [queue for queue in queues if not queue["Id"].startswith("holdstill-")]
-            if theirs != before.get("QueueConfigurations", []):
-                return False
-            if any(now.get(name) != before[name] for name in before if name[0] != "Q"):
-                return False
-        return True
-
-    def heard(self, queue_url: str, *keys: str) -> bool:
-        """Put objects; return whether the queue hears of just these."""
-        sqs = self.region.client("sqs")
-        sqs.purge_queue(QueueUrl=queue_url)
-        for bucket, key in ((SHARED, "shop/a"), (SHARED, "logs/b"), (PLAIN, "c")):
-            self.s3.put_object(Bucket=bucket, Key=key, Body=b"x")
-        heard: set[str] = set()
-        while found := sqs.receive_message(
-            QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1
-        ).get("Messages"):
-            for message in found:
-                sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
-                heard.update(_keys(json.loads(message["Body"])))
-        return heard == set(keys)
-
-
-def _keys(body: dict[str, Any]) -> list[str]:
-    if "detail" in body:
-        return [body["detail"]["object"]["key"]]
-    return [record["s3"]["object"]["key"] for record in body.get("Records", [])]
-
-
-def sites(events: EventSource) -> list[Site]:
-    """Return a site of a folder of one bucket, and one of all of the other."""
-    return [
-        Site("shop", SHARED, ("E1EXAMPLE",), "/shop", events=events),
-        Site("plain", PLAIN, ("E2EXAMPLE",), events=events),
-    ]
-
-
-def add_stack(app: App, version: str, wanted: Sequence[Site], asset: Asset, *, fails: bool) -> None:
-    """Add a version of the stack: with one more resource at its end, `fails`, it cannot be made."""
-    stack = Stack(app, version, stack_name=STACK)
-    queue = guarded_queue(
-        stack,
-        "Uploads",
-        name="holdstill-uploads",
-        retention_s=3600,
-        guards=lambda queue_arn: queue_statements(wanted, queue_arn),
-    )
-    add_notifications(stack, sites=wanted, queue=queue, asset=asset)
-    CfnOutput(stack, "QueueUrl", value=queue.ref)
-    if fails:
-        made = [child for child in stack.node.children if isinstance(child, CustomResource)]
-        broken = CustomResource(
-            stack,
-            "Broken",
-            service_token=arn("lambda", f"function:{NAME}"),
-            resource_type=RESOURCE,
-        )
-        broken.node.add_dependency(*made)
-
-
-def synthesize(folder: Path) -> None:
-    """Synthesize all versions of the stack at once: Node.js takes seconds to start."""
-    app = App(outdir=str(folder), analytics_reporting=False)
-    asset = build_asset(ROOT)
-    for events in EventSource:
-        add_stack(app, str(events), sites(events), asset, fails=False)
-        add_stack(app, f"{events}-broken", sites(events), asset, fails=True)
-    app.synth()
+FAR, FAR_REGION = "example-far", "eu-central-1"
 
 
 def test_the_buckets_of_others_keep_their_notifications(region: Region) -> None:
     """Create and its roll-back, update and its roll-back, destroy: others' are never touched."""
     buckets = Buckets(region)
-    synthesized = region.workdir / "cdk.out"
-    synthesize(synthesized)
-    cdk = Cdk(region, app_dir=region.workdir, app=str(synthesized))
-    cdk.bootstrap()
+    versions = {str(events): [shop(events), plain(events)] for events in EventSource}
+    cdk = synthesized(region, versions, *versions)
 
     with pytest.raises(DeployError, match=NO_BUCKET):
         cdk.deploy("s3-broken")
@@ -180,10 +44,10 @@ def test_the_buckets_of_others_keep_their_notifications(region: Region) -> None:
     assert buckets.ours(PLAIN)
     assert buckets.heard(url, "shop/a", "c")
 
-    before = {bucket: buckets.of(bucket) for bucket in (SHARED, PLAIN)}
     with pytest.raises(DeployError, match=NO_BUCKET):
         cdk.deploy("eventbridge-broken")
-    assert {bucket: buckets.of(bucket) for bucket in before} == before, "an update rolled back"
+    assert buckets.others_untouched(), "an update rolled back"
+    assert buckets.heard(url, "shop/a", "c")
 
     url = cdk.deploy("eventbridge")[STACK]["QueueUrl"]
     assert buckets.others_untouched(), "update"
@@ -192,4 +56,43 @@ def test_the_buckets_of_others_keep_their_notifications(region: Region) -> None:
     assert buckets.heard(url, "shop/a", "logs/b", "c")
 
     cdk.destroy("eventbridge")
-    assert buckets.untouched(), "destroy"
+    assert buckets.of(SHARED) == buckets.others[SHARED], "destroy"
+    assert buckets.of(PLAIN) == {"EventBridgeConfiguration": {}}, "which stays on"
+
+
+def test_a_bucket_that_is_taken_out_leaves_the_other_alone(region: Region) -> None:
+    """The one is as others made it, the other goes on telling; at the end it is let go too."""
+    buckets = Buckets(region)
+    cdk = synthesized(region, {"both": [shop(), plain()], "one": [plain()], "other": [shop()]})
+    url = cdk.deploy("both")[STACK]["QueueUrl"]
+    assert buckets.heard(url, "shop/a", "c")
+
+    assert cdk.deploy("one")[STACK]["QueueUrl"] == url
+    assert buckets.of(SHARED) == buckets.others[SHARED]
+    assert buckets.ours(PLAIN)
+    assert buckets.heard(url, "c")
+
+    cdk.deploy("other")
+    assert buckets.of(PLAIN) == buckets.others[PLAIN]
+    assert buckets.ours(SHARED)
+    assert buckets.others_untouched()
+    assert buckets.heard(url, "shop/a")
+
+    cdk.destroy("other")
+    assert buckets.untouched()
+
+
+@pytest.mark.parametrize("events", EventSource)
+def test_a_bucket_of_another_region_fails_the_deployment(
+    region: Region, events: EventSource
+) -> None:
+    """Both Regions are in CloudFormation's own event; nothing is written, and nothing is left."""
+    buckets = Buckets(region)
+    there = region.client("s3", region_name=FAR_REGION, s3={"addressing_style": "path"})
+    there.create_bucket(Bucket=FAR, CreateBucketConfiguration={"LocationConstraint": FAR_REGION})
+    cdk = synthesized(region, {"far": [plain(), Site("far", FAR, ("E3EXAMPLE",), events=events)]})
+    with pytest.raises(DeployError, match=f"{FAR}: it is in {FAR_REGION}.* in {REGION}"):
+        cdk.deploy("far")
+    assert buckets.untouched()
+    answer = there.get_bucket_notification_configuration(Bucket=FAR)
+    assert not answer.keys() - {"ResponseMetadata"}

@@ -28,6 +28,7 @@ class TwinBuckets:
     """Keeps each bucket's document as it was put, elements of no known name as well.
 
     The owner of all buckets can differ between reads and writes, as if they changed hands.
+    `location` is what GetBucketLocation says of them: nothing means us-east-1.
     `refusals` are the codes that the next writes are refused with; `stale` so many reads show what
     was there before the last write; `spoil` changes what is written, as nobody should.
     """
@@ -37,6 +38,7 @@ class TwinBuckets:
         self.writes: list[str] = []
         self.validated: list[bool] = []
         self.refusals: list[str] = []
+        self.location = "ap-northeast-1"
         self.stale = 0
         self.owner_of_reads = self.owner_of_writes = ACCOUNT
         self.spoil: Callable[[str], str] = str
@@ -93,6 +95,8 @@ class TwinBuckets:
             return self._refuse(call, 404, "NoSuchBucket")
         if call.headers["x-amz-expected-bucket-owner"] != self.owner_of_reads:
             return self._refuse(call, 403, "AccessDenied")
+        if call.path.endswith("?location"):
+            return self._say(call, 200, f"<LocationConstraint>{self.location}</LocationConstraint>")
         seen = self.documents[bucket]
         if self.stale and bucket in self._before:
             self.stale -= 1

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from functions.domain import notifications, notified_buckets
+from functions.domain import notifications
 from functions.domain.notifications import Notification, OverlapError, UnreadableError
-from functions.domain.notified_buckets import Held, Hold, Wanted, WantedError
-from functions.domain.site import EventSource, Site
 
 QUEUE = "arn:aws:sqs:ap-northeast-1:123456789012:holdstill-uploads"
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -88,9 +86,7 @@ def children(text: str) -> Counter[str]:
     return Counter(ET.canonicalize(ET.tostring(part, encoding="unicode")) for part in root)
 
 
-def wanted(events: EventSource = EventSource.S3, *prefixes: str) -> Wanted:
-    """Return what a site wants of its bucket."""
-    return Wanted("example-static", events, QUEUE, prefixes or ("",))
+(BRIDGE,) = children(document("<EventBridgeConfiguration/>"))
 
 
 @given(documents(), st.sampled_from([(), ("",), ("a/", "b/")]))
@@ -113,7 +109,7 @@ def test_putting_ours_leaves_each_other_as_it_was(text: str, prefixes: tuple[str
 @given(documents())
 @settings(max_examples=80)
 def test_put_then_taken_is_what_it_was(text: str) -> None:
-    """Neither way of ours leaves a trace."""
+    """Our queue leaves no trace, and EventBridge none but itself."""
     before = children(text)
     try:
         put = notifications.queue_put(text, QUEUE, ["a/", "b/"])
@@ -123,11 +119,10 @@ def test_put_then_taken_is_what_it_was(text: str) -> None:
         assert children(notifications.queue_taken(put)) == before
         again = notifications.queue_put(put, QUEUE, ["a/", "b/"])
         assert notifications.same(put, again), "a second put is the same put"
-    for hold in (Hold.NOTHING, Hold.EVENTBRIDGE_FOUND):
-        assert children(notified_buckets.taken(text, hold)) == before
-    after, held = notified_buckets.put(text, wanted(EventSource.EVENTBRIDGE), None)
-    assert notifications.eventbridge_is_on(after)
-    assert children(notified_buckets.taken(after, held.hold)) == before
+    on = notifications.eventbridge_put(text)
+    assert notifications.eventbridge_is_on(on)
+    assert children(on) - before <= Counter([BRIDGE])
+    assert not before - children(on)
 
 
 @given(documents(), documents())
@@ -232,81 +227,3 @@ def test_what_is_no_document_of_notifications_is_refused(text: str) -> None:
     """Nothing is ever written in the place of what could not be read."""
     with pytest.raises(UnreadableError):
         notifications.queue_put(text, QUEUE, [""])
-
-
-def site(origin_path: str = "", events: EventSource = EventSource.S3) -> Site:
-    """Return a site of the one bucket."""
-    return Site("x", "example-static", ("E1EXAMPLE",), origin_path, events=events)
-
-
-@given(st.lists(st.text("ab/ (é", max_size=5), min_size=1, max_size=4))
-def test_every_key_of_a_site_has_one_of_the_prefixes(origins: list[str]) -> None:
-    """No upload to a site's origin path is filtered out, and no prefix covers another."""
-    sites = [
-        site("/" + "/".join(part for part in origin.split("/") if part) if origin else "")
-        for origin in origins
-    ]
-    prefixes = notified_buckets.prefixes(sites)
-    for each in sites:
-        assert f"{each.origin_path}/k".lstrip("/").startswith(prefixes)
-    for one, two in itertools.permutations(prefixes, 2):
-        assert not one.startswith(two)
-
-
-def test_the_prefixes_are_the_fewest() -> None:
-    """A folder within another's needs no prefix; the whole bucket needs none at all."""
-    assert notified_buckets.prefixes([site("/a"), site("/a/b"), site("/ab")]) == ("a/", "ab/")
-    assert notified_buckets.prefixes([site("/a"), site()]) == ("",)
-    assert notified_buckets.prefixes([site("/site (1)/x")]) == ("site",)
-
-
-def test_one_site_that_asks_for_eventbridge_decides_for_its_bucket() -> None:
-    """A bucket whose notifications are taken is taken for all of its sites."""
-    both = Wanted.of([site("/a"), site("/b", EventSource.EVENTBRIDGE)], QUEUE)
-    assert both.events is EventSource.EVENTBRIDGE
-    assert Wanted.from_properties(both.to_properties()) == both
-    with pytest.raises(WantedError):
-        Wanted.from_properties({**both.to_properties(), "Events": "sns"})
-
-
-@pytest.mark.parametrize("hold", list(Hold))
-def test_what_is_held_is_told_by_its_id(hold: Hold) -> None:
-    """CloudFormation keeps the only memory there is; of other ids nothing is believed."""
-    held = Held("example-static", hold)
-    assert Held.parse(str(held)) == held
-    assert Held.parse(f"x{held}") is None
-    assert Held.parse("holdstill-uploads-Notifications-1ABC") is None
-
-
-CHANGES = list(itertools.product([None, *EventSource], EventSource, [False, True], [False, True]))
-
-
-@pytest.mark.parametrize(("before", "after", "on", "rolled_back_by_update"), CHANGES)
-def test_a_change_and_its_roll_back_end_where_they_should(
-    before: EventSource | None,
-    after: EventSource,
-    on: bool,
-    rolled_back_by_update: bool,
-) -> None:
-    """From each mode to each: done, undone in either way of CloudFormation's, and destroyed."""
-    other = queue("other", "s3:ObjectTagging:*")
-    stranger = document(other, "<EventBridgeConfiguration/>" if on else "")
-    text, old = stranger, None
-    if before:
-        text, old = notified_buckets.put(text, wanted(before), None)
-    started = text
-    changed, new = notified_buckets.put(text, wanted(after), old)
-    assert not notifications.lost(text, changed), "what was there stays until it is deleted"
-
-    undone = changed
-    if old and rolled_back_by_update:
-        undone, back = notified_buckets.put(changed, wanted(before or after), new)
-        assert back == old
-    if new != old:
-        undone = notified_buckets.taken(undone, new.hold)
-    assert children(undone) == children(started)
-
-    done = notified_buckets.taken(changed, old.hold) if old and old != new else changed
-    assert bool(notifications.ours(done)) is (after is EventSource.S3)
-    assert notifications.eventbridge_is_on(done) is (on or after is EventSource.EVENTBRIDGE)
-    assert children(notified_buckets.taken(done, new.hold)) == children(stranger)

@@ -27,6 +27,7 @@ OTHERS = (
     "<WebhookConfiguration><Url>https://example.com/&#13;</Url></WebhookConfiguration>"
 )
 """Two that botocore knows, with a part that it does not, and one that it knows nothing of."""
+EVENTBRIDGE = "<EventBridgeConfiguration/>"
 
 
 class Log:

@@ -1,9 +1,15 @@
 """Ours come and go as CloudFormation asks, and others' notifications live on."""
 
+import itertools
+
+import pytest
+
 from functions.domain import notifications
+from functions.domain.site import EventSource
 from tests.twins.bucket import TwinBuckets, document
 from tests.unit.functions.bucket_notifications.notified_stack import (
     BUCKET,
+    EVENTBRIDGE,
     OTHERS,
     QUEUE,
     Stack,
@@ -49,7 +55,65 @@ def test_another_mode_is_another_resource(stack: Stack, twin: TwinBuckets) -> No
     assert stack.done("Update", eventbridge) == queue  # rolled back
     stack.done("Delete", eventbridge, Events="eventbridge")
     assert len(twin.ours(BUCKET)) == 1
-    assert not notifications.eventbridge_is_on(twin.documents[BUCKET])
+
+
+CHANGES = list(itertools.product([None, *EventSource], EventSource, [False, True], [False, True]))
+
+
+@pytest.mark.parametrize(("before", "after", "on", "rolled_back_by_update"), CHANGES)
+def test_a_change_and_its_roll_back_end_where_they_should(
+    stack: Stack,
+    twin: TwinBuckets,
+    *,
+    before: EventSource | None,
+    after: EventSource,
+    on: bool,
+    rolled_back_by_update: bool,
+) -> None:
+    """From each mode to each: undone in either way of CloudFormation's, done, and destroyed."""
+    twin.documents[BUCKET] = stranger = document(OTHERS, EVENTBRIDGE if on else "")
+    old = stack.done("Create", Events=before) if before else ""
+    started = twin.documents[BUCKET]
+    change = "Update" if before else "Create"
+
+    new = stack.done(change, old, Events=after)
+    if before and rolled_back_by_update:
+        assert stack.done("Update", new, Events=before) == old
+    if new != old:
+        stack.done("Delete", new, Events=after)
+    assert twin.ours(BUCKET) == notifications.ours(started)
+    assert not notifications.lost(started, twin.documents[BUCKET])
+
+    assert stack.done(change, old, Events=after) == new
+    if old and old != new:
+        stack.done("Delete", old, Events=before)
+    assert bool(twin.ours(BUCKET)) is (after is EventSource.S3)
+
+    stack.done("Delete", new, Events=after)
+    ends_on = on or EventSource.EVENTBRIDGE in {before, after}
+    end = notifications.eventbridge_put(stranger) if ends_on else stranger
+    assert notifications.same(twin.documents[BUCKET], end)
+
+
+@pytest.mark.parametrize(
+    ("hold", "events"),
+    [
+        ("s3", "s3"),
+        ("s3-after-eventbridge", "s3"),
+        ("eventbridge", "eventbridge"),
+        ("eventbridge-found", "eventbridge"),
+    ],
+)
+def test_what_an_earlier_version_made_is_neither_replaced_nor_forgotten(
+    stack: Stack, twin: TwinBuckets, hold: str, events: str
+) -> None:
+    """An update that answers with another id has CloudFormation delete what it has just put."""
+    held = f"holdstill/{BUCKET}/{hold}"
+    assert stack.done("Update", held, Events=events, Prefixes=["a/"]) == held
+    assert bool(twin.ours(BUCKET)) is (events == "s3")
+    stack.done("Delete", held, Events=events)
+    assert not twin.ours(BUCKET)
+    assert notifications.eventbridge_is_on(twin.documents[BUCKET]) is (events == "eventbridge")
 
 
 def test_another_bucket_is_another_resource(stack: Stack, twin: TwinBuckets) -> None:
@@ -65,35 +129,22 @@ def test_another_bucket_is_another_resource(stack: Stack, twin: TwinBuckets) -> 
     assert twin.ours("other")
 
 
-def test_what_is_held_of_one_bucket_says_nothing_of_another(
-    stack: Stack, twin: TwinBuckets
-) -> None:
-    """EventBridge was off in the one and on in the other: each goes back to what it was."""
-    twin.documents["other"] = document("<EventBridgeConfiguration/>")
-    old = stack.done("Create", Events="eventbridge")
-    new = stack.done("Update", old, Events="eventbridge", Bucket="other")
-    stack.done("Delete", old)
-    stack.done("Delete", new)
-    assert untouched(twin)
-    assert notifications.eventbridge_is_on(twin.documents["other"])
-
-
-def test_eventbridge_that_was_on_before_stays_on(stack: Stack, twin: TwinBuckets) -> None:
-    """Whoever else listens there goes on listening after we left."""
-    twin.documents[BUCKET] = document(OTHERS, "<EventBridgeConfiguration/>")
+def test_eventbridge_stays_on_when_we_leave(stack: Stack, twin: TwinBuckets) -> None:
+    """Whoever has come to listen there goes on listening, and nothing is written."""
     held = stack.done("Create", Events="eventbridge")
-    stack.done("Delete", held, Events="eventbridge")
-    assert notifications.eventbridge_is_on(twin.documents[BUCKET])
-    assert not twin.writes
-
-
-def test_eventbridge_that_we_put_on_goes_off(stack: Stack, twin: TwinBuckets) -> None:
-    """What was made for us is gone with us, and nothing else."""
-    held = stack.done("Create", Events="eventbridge")
-    assert notifications.eventbridge_is_on(twin.documents[BUCKET])
     assert not notifications.lost(document(OTHERS), twin.documents[BUCKET])
+    there = twin.documents[BUCKET]
     stack.done("Delete", held, Events="eventbridge")
-    assert untouched(twin)
+    assert twin.documents[BUCKET] == there
+    assert notifications.same(there, document(OTHERS, EVENTBRIDGE))
+    assert len(twin.writes) == 1
+
+
+def test_eventbridge_that_is_on_is_not_written(stack: Stack, twin: TwinBuckets) -> None:
+    """A write would send a test event to each of the others."""
+    twin.documents[BUCKET] = document(OTHERS, EVENTBRIDGE)
+    stack.done("Create", Events="eventbridge")
+    assert not twin.writes
 
 
 def test_a_failed_create_leaves_nothing_to_delete(stack: Stack, twin: TwinBuckets) -> None:
@@ -128,7 +179,7 @@ def test_a_failed_update_keeps_its_resource(stack: Stack, twin: TwinBuckets) -> 
 def test_a_create_that_never_answered_is_deleted_by_our_ids(
     stack: Stack, twin: TwinBuckets
 ) -> None:
-    """CloudFormation then makes an id up; EventBridge, which may be anybody's, stays."""
+    """CloudFormation then makes an id up; EventBridge, which is nobody's, stays."""
     stack.done("Create")
     twin.documents[BUCKET] = twin.documents[BUCKET].replace(
         "</NotificationConfiguration>", "<EventBridgeConfiguration/></NotificationConfiguration>"

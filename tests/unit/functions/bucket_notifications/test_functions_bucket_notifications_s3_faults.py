@@ -71,6 +71,34 @@ def test_a_bucket_of_another_account_is_refused(stack: Stack, twin: TwinBuckets,
     assert not twin.writes
 
 
+@pytest.mark.parametrize("events", ["s3", "eventbridge"])
+@pytest.mark.parametrize(
+    ("location", "region"),
+    [("eu-central-1", "eu-central-1"), ("", "us-east-1"), ("EU", "eu-west-1")],
+)
+def test_a_bucket_of_another_region_is_refused(
+    stack: Stack, twin: TwinBuckets, events: str, location: str, region: str
+) -> None:
+    """By S3 the write would fail a minute later; by EventBridge it would work and tell nothing."""
+    twin.location = location
+    held, reason = stack.refused("Create", Events=events)
+    assert f"it is in {region}" in reason
+    assert "this stack in ap-northeast-1" in reason
+    assert untouched(twin)
+    stack.done("Delete", held, Events=events)
+
+
+def test_a_bucket_that_came_back_in_another_region_is_let_go(
+    stack: Stack, twin: TwinBuckets
+) -> None:
+    """A change is refused; a stack that is deleted asks for no Region."""
+    held = stack.done("Create")
+    twin.location = "eu-central-1"
+    assert stack.refused("Update", held, Prefixes=["a/"])[0] == held
+    stack.done("Delete", held)
+    assert untouched(twin)
+
+
 def test_a_refusal_for_good_is_not_waited_for(
     stack: Stack, twin: TwinBuckets, clock: TwinClock
 ) -> None:
