@@ -24,6 +24,8 @@ class Entry:
         """Where it is, in a word or two."""
         if self.record.completed_at:
             return "completed"
+        if self.record.given_up_at:
+            return "not seen to complete"
         return "in progress" if self.record.invalidation_id else self.record.state.value
 
     @property

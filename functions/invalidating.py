@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Final
 
 from functions.domain.claims import covered
+from functions.domain.completion import LOOK_EVERY_S
 from functions.domain.coverage import MARGIN_S
 from functions.domain.invalidation_limits import room
 from functions.domain.invalidation_record import Record
@@ -16,7 +17,7 @@ from functions.domain.sites import Sites
 from functions.domain.waiting import Waiting
 from functions.turn_arrivals import LOOK_AGAIN_S, Arrivals
 from functions.turn_batches import TurnBatches
-from functions.turn_completion import LOOK_EVERY_S, TurnCompletion
+from functions.turn_completion import TurnCompletion
 from functions.turn_lease import LeaseLostError, TurnLease
 from functions.turn_plan import TurnPlan
 from functions.upload_ports import UploadWorld

@@ -26,7 +26,7 @@ from functions.domain.batch import (
 )
 from functions.domain.claims import divided, paths_by_site, unclaimed
 from functions.domain.coverage import Invalidation
-from functions.domain.errors import CloudFrontError
+from functions.domain.errors import CloudFrontError, NotFoundYetError
 from functions.domain.invalidation_limits import Meaning
 from functions.domain.invalidation_record import Aside, Contents, Record
 from functions.domain.paths import Path
@@ -121,14 +121,16 @@ class TurnBatches:
 
     def _look_up(self, record: Record, contents: Contents) -> None:
         batch = record.batch(contents)
+        wanted = LookUp(batch.reference, batch.paths, record.stored_at, record.looked)
         try:
-            found = self.world.cloudfront.look_up(
-                self.distribution, LookUp(batch.reference, batch.paths)
-            )
+            found = self.world.cloudfront.look_up(self.distribution, wanted)
         except CloudFrontError as error:
             self.world.log.fault("batch-not-looked-up", batch=record.batch_id, detail=str(error))
-            now = self.world.clock.wall()
-            self._changed(record, replace(record, tries=record.tries + 1, asked_at=now))
+            now, looked = self.world.clock.wall(), record.looked
+            if isinstance(error, NotFoundYetError):
+                looked += error.looked
+            later = replace(record, tries=record.tries + 1, asked_at=now, looked=looked)
+            self._changed(record, later)
             return
         self._tell(record, contents, found)
 

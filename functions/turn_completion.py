@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from functions.domain.batch import BatchState
-from functions.domain.errors import CloudFrontError
+from functions.domain.completion import (
+    GIVEN_UP_AFTER_S,
+    going_on,
+    next_look_at,
+    to_give_up,
+)
+from functions.domain.errors import CloudFrontError, NoSuchDistributionError
 from functions.domain.invalidation_record import Record
 from functions.domain.sites import Sites
 from functions.domain.usage import spent_usd
@@ -15,9 +20,8 @@ from functions.turn_batches import TurnBatches
 from functions.turn_lease import LeaseLostError
 from functions.upload_ports import UploadWorld
 
-LOOK_AFTER_S: Final = 8.0
-LOOK_EVERY_S: Final = 10.0
-"""An invalidation completes within 25 s (95th percentile); each look is a call of the account."""
+_GONE: Final = "CloudFront has no such distribution any more"
+_TOO_OLD: Final = f"CloudFront was not seen to complete it within {GIVEN_UP_AFTER_S / 3600:.0f} h"
 
 
 @dataclass
@@ -27,36 +31,43 @@ class TurnCompletion:
     world: UploadWorld
     sites: Sites
     batches: TurnBatches
-    _looked_at: datetime | None = None
 
     def next_look_at(self, records: Sequence[Record]) -> datetime | None:
         """Return when to look whether something has completed; None where nothing is going on."""
-        asked = [record.asked_at or record.stored_at for record in _going(records)]
-        if not asked:
-            return None
-        at = min(asked) + timedelta(seconds=LOOK_AFTER_S)
-        if self._looked_at is None:
-            return at
-        # each look is a call that a batch could be asked for with
-        return max(at, self._looked_at + timedelta(seconds=LOOK_EVERY_S))
+        return next_look_at(going_on(records))
 
     def look(self, records: Sequence[Record]) -> int:
-        """Record what has completed, if the account has a call to spare; return how much has."""
-        going = _going(records)
+        """Record what is over, if the account has a call to spare; return how much is."""
+        going = going_on(records)
         now = self.world.clock.wall()
         if not going or self.world.account.claim_call(now) > now:
             return 0
-        self._looked_at = now
+        try:
+            completed = self._completed(going)
+            given_up = [one for one in going if one not in completed and to_give_up(one, now)]
+            why = _TOO_OLD
+        except NoSuchDistributionError:
+            completed, given_up, why = [], going, _GONE
+        for record in completed:
+            self._complete(record)
+        for record in given_up:
+            self._give_up(record, why)
+        if left := [one for one in going if one not in completed and one not in given_up]:
+            # each look is a call that a batch could be asked for with: so other turns are told
+            self._change(left[0], replace(left[0], looked_at=now))
+        return len(completed) + len(given_up)
+
+    def _completed(self, going: Sequence[Record]) -> Sequence[Record]:
+        """Return what CloudFront calls completed, nothing if it does not tell."""
         names = [str(record.invalidation_id) for record in going]
         try:
             done = self.world.cloudfront.completed(self.batches.distribution, names)
+        except NoSuchDistributionError:
+            raise
         except CloudFrontError as error:
             self.world.log.fault("completions-not-listed", detail=str(error))
-            return 0
-        completed = [record for record in going if record.invalidation_id in done]
-        for record in completed:
-            self._complete(record)
-        return len(completed)
+            return []
+        return [record for record in going if record.invalidation_id in done]
 
     def measure_fees(self) -> None:
         """Measure what each of the distribution's sites has spent this month."""
@@ -68,13 +79,21 @@ class TurnCompletion:
 
     def _complete(self, record: Record) -> None:
         now = self.world.clock.wall()
-        new = replace(record, completed_at=now)
-        if not self.world.batches.change(record, new, owner=self.batches.owner):
-            raise LeaseLostError(f"{record.batch_id} was changed by another turn")
+        self._change(record, replace(record, completed_at=now))
         for row in self._slowest(record):
             requested_s = ((record.created_at or now) - row.change.at).total_seconds()
             live_s = (now - row.change.at).total_seconds()
             self.world.measures.live(row.site, requested_s, live_s)
+
+    def _give_up(self, record: Record, why: str) -> None:
+        """Close a record without a completion that nobody has seen, and measure none."""
+        now = self.world.clock.wall()
+        self._change(record, replace(record, given_up_at=now, why=why))
+        self.world.log.fault("completion-given-up", batch=record.batch_id, why=why)
+
+    def _change(self, old: Record, new: Record) -> None:
+        if not self.world.batches.change(old, new, owner=self.batches.owner):
+            raise LeaseLostError(f"{old.batch_id} was changed by another turn")
 
     def _slowest(self, record: Record) -> list[Waiting]:
         """Return of each site the cause that had to wait longest: a metric for each is too many."""
@@ -84,11 +103,3 @@ class TurnCompletion:
             if row.change.at < known.change.at:
                 slowest[row.site] = row
         return list(slowest.values())
-
-
-def _going(records: Sequence[Record]) -> list[Record]:
-    return [
-        record
-        for record in records
-        if record.state is BatchState.ANSWERED and record.completed_at is None
-    ]

@@ -131,10 +131,16 @@ class CloudFront(Protocol):
         """Make the one call of CreateInvalidation. Raises nothing."""
 
     def look_up(self, distribution: str, wanted: LookUp) -> Made | Missing:
-        """Find an invalidation by its reference and paths. Raise CloudFrontError."""
+        """Find an invalidation by its reference and paths.
+
+        Raise NotFoundYetError where there are more to look at, and CloudFrontError.
+        """
 
     def completed(self, distribution: str, invalidation_ids: Sequence[str]) -> frozenset[str]:
-        """Return those that are completed, by listing. Raise CloudFrontError."""
+        """Return those that are completed, by listing.
+
+        Raise NoSuchDistributionError or CloudFrontError.
+        """
 
 
 class Objects(Protocol):

@@ -99,15 +99,7 @@ def sounds_for_lines(
     metric: str,
 ) -> cloudwatch.CfnAlarm:
     """Make an alarm that sounds for any such line of a log, counted as a metric of its own."""
-    logs.CfnMetricFilter(
-        scope,
-        f"{construct_id}Filter",
-        log_group_name=log_group.log_group_name,
-        filter_pattern=lines,
-        metric_transformations=[
-            {"metricNamespace": naming.METRICS, "metricName": metric, "metricValue": "1"}
-        ],
-    )
+    _count(scope, construct_id, log_group=log_group, lines=lines, metric=metric)
     return sounds_above_zero(
         scope,
         construct_id,
@@ -119,22 +111,30 @@ def sounds_for_lines(
     )
 
 
-def sounds_without_invocation(
-    scope: Construct, construct_id: str, *, function: str, description: str
+def sounds_without_lines(
+    scope: Construct,
+    construct_id: str,
+    *,
+    name: str,
+    description: str,
+    log_group: logs.ILogGroup,
+    lines: str,
+    metric: str,
 ) -> cloudwatch.CfnAlarm:
-    """Make an alarm that sounds when a function was not invoked for five minutes.
+    """Make an alarm that sounds when there was no such line in a log for five minutes.
 
-    Lambda reports nothing of a minute without an invocation: silence is what it listens for. After
-    a first deployment it may sound until the function's first minute.
+    Nothing is reported of a minute without one: silence is what it listens for. After a first
+    deployment it may sound until the first line.
     """
+    _count(scope, construct_id, log_group=log_group, lines=lines, metric=metric)
     return _alarm(
         scope,
         construct_id,
-        name=f"{function}-silent",
+        name=name,
         description=description,
-        namespace="AWS/Lambda",
-        metric_name="Invocations",
-        dimensions={"FunctionName": function},
+        namespace=naming.METRICS,
+        metric_name=metric,
+        dimensions={},
         statistic="Sum",
         comparison_operator="LessThanThreshold",
         threshold=1,
@@ -162,6 +162,20 @@ def sounds_near_cap(
         comparison_operator="GreaterThanOrEqualToThreshold",
         threshold=0.8,
         treat_missing_data="ignore",
+    )
+
+
+def _count(
+    scope: Construct, construct_id: str, *, log_group: logs.ILogGroup, lines: str, metric: str
+) -> None:
+    logs.CfnMetricFilter(
+        scope,
+        f"{construct_id}Filter",
+        log_group_name=log_group.log_group_name,
+        filter_pattern=lines,
+        metric_transformations=[
+            {"metricNamespace": naming.METRICS, "metricName": metric, "metricValue": "1"}
+        ],
     )
 
 

@@ -168,7 +168,8 @@ class UploadsStack(Stack):
         """Sound for any distribution: what is measured of each is counted again without it.
 
         An alarm for each would cost a dime and a resource each. Sweeps measure every minute, so
-        an alarm of a silent function stands for all that is not measured.
+        an alarm of their silence stands for all that is not measured. They alone are counted: on a
+        busy site wakes start the function all the time, whether or not its schedule is there.
         """
         alarms.sounds_for_lines(
             self,
@@ -189,11 +190,15 @@ class UploadsStack(Stack):
             lines="{ $.PathsSetAside[0] > 0 }",
             metric="PathsSetAsideAnywhere",
         )
-        alarms.sounds_without_invocation(
+        alarms.sounds_without_lines(
             self,
             "Silent",
-            function=naming.INVALIDATE,
-            description="Nothing has looked for waiting uploads for five minutes",
+            name=f"{naming.INVALIDATE}-silent",
+            description="No sweep has looked at every distribution for five minutes: what a lost "
+            "wake has left waits unseen",
+            log_group=invalidate.log_group,
+            lines='{ $.message = "uploads-swept" }',
+            metric="UploadsSwept",
         )
 
     def _policies(self) -> list[str]:

@@ -49,7 +49,7 @@ def _entry(entry: Entry, now: datetime) -> Iterator[str]:
     old = age((now - record.stored_at).total_seconds())
     name = record.invalidation_id or f"batch {record.batch_id}"
     yield f"{entry.state}, {old} ago: {name} on {record.distribution}"
-    if record.why and not record.invalidation_id:
+    if record.why and (record.given_up_at or not record.invalidation_id):
         yield f"  because  {shown(record.why)}"
     wildcards = [path for path in contents.paths if is_wildcard(path)]
     exact = [path for path in contents.paths if not is_wildcard(path)]
@@ -72,6 +72,8 @@ def _times(entry: Entry) -> str:
     for name, at in (("requested", record.asked_at), ("completed", record.completed_at)):
         if at:
             steps.append(f"{name} +{(at - begin).total_seconds():.1f} s")
+        elif record.given_up_at:
+            steps.append(f"given up +{(record.given_up_at - begin).total_seconds():.1f} s")
         elif record.state is not BatchState.REFUSED:
             steps.append(f"not {name} yet")
             break

@@ -42,6 +42,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "requested_at": _text(record.asked_at),
         "created_at": _text(record.created_at),
         "completed_at": _text(record.completed_at),
+        "given_up_at": _text(record.given_up_at),
     }
 
 

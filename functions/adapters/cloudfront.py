@@ -11,26 +11,22 @@ from botocore.exceptions import ClientError
 
 from functions.adapters.unanswered import UNANSWERED
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
-from functions.domain.errors import CloudFrontError
+from functions.domain.errors import CloudFrontError, NoSuchDistributionError, NotFoundYetError
 from functions.domain.invalidation_limits import Meaning, meaning_of
+from functions.domain.looking_up import Listed, to_look_at
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudfront import CloudFrontClient
     from mypy_boto3_cloudfront.type_defs import InvalidationSummaryTypeDef
 
-LOOKED_AT: Final = 100
-"""The newest invalidations of a distribution among which one is looked up, each by a call.
-
-What is looked up was asked for minutes ago. Should it be older than all of these, its paths are
-cleared once more: that costs a fee, and leaves nothing stale.
-"""
-
 LISTED: Final = 500
-"""The newest ones whose state is read from the list; of an older one it is asked for singly."""
+"""The newest invalidations that are read from the list, five pages of it. The state of an older one
+is asked for singly."""
 
 _COMPLETED: Final = "Completed"
 _PAGE: Final = 100
 _NO_SUCH: Final = "NoSuchInvalidation"
+_NO_DISTRIBUTION: Final = "NoSuchDistribution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +56,19 @@ class CloudFrontApi:
             return Unanswered()
 
     def look_up(self, distribution: str, wanted: LookUp) -> Made | Missing:
-        """Find an invalidation by its reference and paths, the newest first.
+        """Find an invalidation by its reference and paths, the likeliest ones first.
 
-        ListInvalidations tells neither, GetInvalidation both. Raise CloudFrontError.
+        ListInvalidations tells neither, GetInvalidation both: so a few are looked at in a call.
+        Raise NotFoundYetError where there are more of them, and CloudFrontError.
         """
-        with _raised():
-            for listed in islice(self._listed(distribution), LOOKED_AT):
-                found = self.client.get_invalidation(DistributionId=distribution, Id=listed["Id"])[
-                    "Invalidation"
-                ]
-                batch = found["InvalidationBatch"]
-                paths = tuple(batch["Paths"].get("Items", ()))
-                if (batch["CallerReference"], paths) == (wanted.reference, wanted.paths):
-                    return Made(found["Id"], found["CreateTime"].astimezone(UTC))
+        try:
+            with _raised():
+                return self._look_up(distribution, wanted)
+        except NoSuchDistributionError:
             return Missing()
 
     def completed(self, distribution: str, invalidation_ids: Sequence[str]) -> frozenset[str]:
-        """Return those that are completed; raise CloudFrontError.
+        """Return those that are completed; raise NoSuchDistributionError or CloudFrontError.
 
         One that CloudFront does not know is not in progress either, and so is one of them.
         """
@@ -92,6 +84,24 @@ class CloudFrontApi:
                     break
             done.update(one for one in sorted(wanted) if self._is_completed(distribution, one))
         return frozenset(done)
+
+    def _look_up(self, distribution: str, wanted: LookUp) -> Made | Missing:
+        listed = (
+            Listed(one["Id"], one["CreateTime"].astimezone(UTC))
+            for one in islice(self._listed(distribution), LISTED)
+        )
+        likeliest, more = to_look_at(listed, wanted)
+        for one in likeliest:
+            found = self.client.get_invalidation(
+                DistributionId=distribution, Id=one.invalidation_id
+            )["Invalidation"]
+            batch = found["InvalidationBatch"]
+            paths = tuple(batch["Paths"].get("Items", ()))
+            if (batch["CallerReference"], paths) == (wanted.reference, wanted.paths):
+                return Made(found["Id"], found["CreateTime"].astimezone(UTC))
+        if more:
+            raise NotFoundYetError(len(likeliest))
+        return Missing()
 
     def _listed(self, distribution: str) -> "Iterator[InvalidationSummaryTypeDef]":
         """Yield the invalidations, the newest first, a page as it is asked for."""
@@ -128,5 +138,8 @@ def _code(error: ClientError) -> str:
 def _raised() -> Iterator[None]:
     try:
         yield
-    except (*UNANSWERED, ClientError, KeyError) as error:  # half an answer lacks what is in it
+    except ClientError as error:
+        gone = _code(error) == _NO_DISTRIBUTION
+        raise (NoSuchDistributionError if gone else CloudFrontError)(str(error)) from error
+    except (*UNANSWERED, KeyError) as error:  # half an answer lacks what is in it
         raise CloudFrontError(str(error)) from error

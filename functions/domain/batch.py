@@ -128,10 +128,13 @@ class LookUp:
     """Find the invalidation of this reference and these paths: list them, and get the newest.
 
     Report Made or Missing. Listing gives no reference, GetInvalidation does, and the paths.
+    `since`: no call for it was made before. `looked`: at how many it was looked for in vain.
     """
 
     reference: str
     paths: tuple[str, ...]
+    since: datetime | None = None
+    looked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,18 @@ class CloudFrontError(AwsError):
     """CloudFront could not be reached, or refused, where nothing was to be made."""
 
 
+class NoSuchDistributionError(CloudFrontError):
+    """CloudFront has no such distribution, so nothing of it is in progress."""
+
+
+class NotFoundYetError(CloudFrontError):
+    """An invalidation was looked for among `looked` ones in vain; there are more that it may be."""
+
+    def __init__(self, looked: int) -> None:
+        super().__init__(f"not among the {looked} that it most likely was")
+        self.looked = looked
+
+
 class BucketError(AwsError):
     """S3 could not be reached, or refused to list or to configure a bucket."""
 

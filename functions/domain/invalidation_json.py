@@ -19,7 +19,14 @@ from functions.domain.paths import Path
 from functions.domain.uploads import Change, Kind
 from functions.domain.waiting import Waiting
 
-_INSTANTS = ("stored_at", "asked_at", "created_at", "completed_at")
+_INSTANTS = (
+    "stored_at",
+    "asked_at",
+    "created_at",
+    "completed_at",
+    "looked_at",
+    "given_up_at",
+)
 
 
 def write_change(change: Change) -> str:

@@ -33,7 +33,10 @@ class Record:
     `asked_at`: when the last call for it was made. `tries`: how many answers in a row told nothing
     or refused, `why` the last of them. `invalidation_id`, `created_at`: CloudFront's answer.
     `settled`: its causes no longer wait (they are deleted, or it was refused, which frees them).
-    `completed_at`: when CloudFront was first seen to call it completed.
+    `completed_at`: when CloudFront was first seen to call it completed. `looked_at`: when it was
+    last looked whether anything of the distribution has completed, in the oldest that had not.
+    `given_up_at`: when nobody went on looking, because of `why`; it may have completed or not.
+    `looked`: at how many of CloudFront's invalidations it was looked for in vain.
     """
 
     distribution: str
@@ -49,6 +52,9 @@ class Record:
     created_at: datetime | None = None
     settled: bool = False
     completed_at: datetime | None = None
+    looked_at: datetime | None = None
+    given_up_at: datetime | None = None
+    looked: int = 0
 
     @classmethod
     def of(cls, batch: Batch, stored_at: datetime) -> Self:
@@ -75,13 +81,18 @@ class Record:
         """Whether there is anything left to do or to wait for."""
         if self.state is BatchState.REFUSED:
             return False
-        return not (self.settled and self.completed_at)
+        return not (self.settled and self._over)
 
     @property
     def in_progress(self) -> InProgress:
         """What it takes of the distribution's limits."""
-        done = self.completed_at is not None or self.state is BatchState.REFUSED
+        done = self._over or self.state is BatchState.REFUSED
         return InProgress(self.exact, self.wildcards, completed=done)
+
+    @property
+    def _over(self) -> bool:
+        """Whether CloudFront has completed it, or is taken to have."""
+        return self.completed_at is not None or self.given_up_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
-from functions.domain.errors import CloudFrontError
+from functions.domain.errors import CloudFrontError, NoSuchDistributionError, NotFoundYetError
 from functions.domain.invalidation_limits import Meaning, meaning_of
+from functions.domain.looking_up import Listed, to_look_at
 from lab.edge import refusals
 from lab.edge.budget import CallBudget
 from lab.edge.cache import Cache, Response
@@ -46,7 +47,8 @@ class TwinCloudFront:
     """One account. `faults` hit the calls of `create` to come, one each; None is no fault.
 
     `bad_paths` are refused beside those that the documentation refuses, and a batch with one of
-    `silent_paths` is never answered. `steps` is called with a
+    `silent_paths` is never answered. Whoever asks for one of the distributions that are `gone` is
+    told so, and who reads one of the `hidden` ones is refused. `steps` is called with a
     method's name before a call and after it, as `TwinTable.steps`. `calls` counts the API's calls
     by action, `refused` its refusals by code. Distributions come into being when they are named.
     """
@@ -60,6 +62,8 @@ class TwinCloudFront:
         self.faults: deque[Fault | None] = deque()
         self.bad_paths: set[str] = set()
         self.silent_paths: set[str] = set()
+        self.gone: set[str] = set()
+        self.hidden: set[str] = set()
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.distributions: dict[str, _Distribution] = {}
@@ -78,21 +82,14 @@ class TwinCloudFront:
     def look_up(self, distribution: str, wanted: LookUp) -> Made | Missing:
         """As in the port, by the account's budget."""
         self.steps("look_up")
-        batch = Batch(wanted.reference, wanted.paths)
-        self._read("ListInvalidations")
-        found: Made | Missing = Missing()
-        for one in reversed(self.of(distribution).all.values()):
-            self._read("GetInvalidation")
-            if one.batch == batch:
-                found = Made(one.id, one.created_at)
-                break
+        found = Missing() if distribution in self.gone else self._look_up(distribution, wanted)
         self.steps("look_up")
         return found
 
     def completed(self, distribution: str, invalidation_ids: Sequence[str]) -> frozenset[str]:
         """As in the port."""
         self.steps("completed")
-        self._read("ListInvalidations")
+        self._read("ListInvalidations", distribution)
         known = self.of(distribution).all
         done = frozenset(
             name
@@ -153,6 +150,8 @@ class TwinCloudFront:
         return Made(made.id, made.created_at)
 
     def _create(self, name: str, batch: Batch) -> Invalidation:
+        if name in self.gone:
+            raise refusals.not_found("Distribution")
         fault = self.faults.popleft() if self.faults else None
         if fault is not None and not fault.comes_after_the_deed:
             self._fail(fault)
@@ -189,8 +188,25 @@ class TwinCloudFront:
         ):
             raise refusals.throttled()
 
-    def _read(self, action: str) -> None:
+    def _look_up(self, distribution: str, wanted: LookUp) -> Made | Missing:
+        self._read("ListInvalidations", distribution)
+        made = self.of(distribution).all
+        listed = [Listed(one.id, one.created_at) for one in reversed(made.values())]
+        likeliest, more = to_look_at(listed, wanted)
+        for one in likeliest:
+            self._read("GetInvalidation", distribution)
+            if made[one.invalidation_id].batch == Batch(wanted.reference, wanted.paths):
+                return Made(one.invalidation_id, one.created_at)
+        if more:
+            raise NotFoundYetError(len(likeliest))
+        return Missing()
+
+    def _read(self, action: str, distribution: str) -> None:
         self.calls[action] += 1
+        if distribution in self.gone:
+            raise NoSuchDistributionError(str(refusals.not_found("Distribution")))
+        if distribution in self.hidden:
+            raise CloudFrontError("AccessDenied: not authorized to perform this")
         try:
             if self.controls.reads_count:
                 self._spend()

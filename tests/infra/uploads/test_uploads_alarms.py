@@ -1,30 +1,49 @@
 """What sounds for uploads: each alarm looks at what the functions really measure."""
 
 import json
+from io import StringIO
 
 import pytest
+from aws_lambda_powertools import Logger
 
+from functions.adapters.telemetry import PowertoolsLog
 from functions.adapters.upload_telemetry import EmfUploadMeasures
+from functions.domain.sites import Sites
 from tests.infra.template_reading import Template, alarm_named, everywhere, flat, function_named
 from tests.infra.uploads.conftest import INVALIDATE
+from tests.twins.upload_world import TwinUploadWorld, site
 
 
 def test_an_old_upload_sounds_whatever_its_distribution(
     template: Template, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The lines of the measures are counted again, above ten minutes; silence is another alarm."""
+    """The lines of the measures are counted again, above ten minutes."""
     pattern = counted(template, "holdstill-uploads-waiting")
     assert pattern == "{ $.OldestWaiting[0] > 600 }"
     measures(template).oldest_waiting("E1EXAMPLE", 601.0)
     (measured,) = json.loads(capsys.readouterr().out)["OldestWaiting"]
     assert measured == 601
     assert alarm_named(template, "holdstill-uploads-waiting")["TreatMissingData"] == "notBreaching"
-    silent = alarm_named(template, "holdstill-invalidate-silent")
-    assert silent["TreatMissingData"] == "breaching"
-    assert (silent["Namespace"], silent["MetricName"]) == ("AWS/Lambda", "Invocations")
-    assert silent["Dimensions"] == [{"Name": "FunctionName", "Value": INVALIDATE}]
-    assert (silent["ComparisonOperator"], silent["Threshold"]) == ("LessThanThreshold", 1)
-    assert silent["Period"] * silent["EvaluationPeriods"] == 300
+
+
+def test_a_sweep_that_does_not_run_any_more_sounds(template: Template) -> None:
+    """Its own lines are listened for: whoever else starts the function writes none of them."""
+    name = "holdstill-invalidate-silent"
+    alarm = alarm_named(template, name)
+    assert alarm["TreatMissingData"] == "breaching"
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 300
+    pattern = pattern_of(template, name)
+    lines = StringIO()
+    world = TwinUploadWorld(Sites.of([site()]))
+    logger = Logger("a-sweep-that-does-not-run", level="INFO", stream=lines)
+    world.log = PowertoolsLog(logger)  # type: ignore[assignment]
+    world.come("shop-bucket", "a.png")
+    world.clock.sleep(59)
+    assert '"invalidation-asked"' in lines.getvalue()
+    assert pattern not in patterns(lines)
+    world.clock.sleep(1)
+    assert pattern in patterns(lines)
 
 
 def test_a_message_that_nobody_reads_sounds(template: Template) -> None:
@@ -76,7 +95,20 @@ def measures(template: Template) -> EmfUploadMeasures:
     )
 
 
+def patterns(lines: StringIO) -> list[str]:
+    """Return for each line of a log the pattern by which it is counted."""
+    messages = [json.loads(line)["message"] for line in lines.getvalue().splitlines()]
+    return [f'{{ $.message = "{message}" }}' for message in messages]
+
+
 def counted(template: Template, alarm_name: str) -> str:
+    """Return which lines of the function's log group are counted for an alarm above none."""
+    alarm = alarm_named(template, alarm_name)
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
+    return pattern_of(template, alarm_name)
+
+
+def pattern_of(template: Template, alarm_name: str) -> str:
     """Return which lines of the function's log group are counted for an alarm."""
     alarm = alarm_named(template, alarm_name)
     group = flat(function_named(template, INVALIDATE)["LoggingConfig"]["LogGroup"])
@@ -88,6 +120,5 @@ def counted(template: Template, alarm_name: str) -> str:
         == (alarm["Namespace"], alarm["MetricName"])
         and flat(found["LogGroupName"]) == group
     ]
-    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("GreaterThanThreshold", 0)
     (pattern,) = patterns
     return str(pattern)

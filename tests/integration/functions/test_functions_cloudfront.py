@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,8 +13,9 @@ from botocore.config import Config
 from functions.adapters import clients
 from functions.adapters.cloudfront import CloudFrontApi
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
-from functions.domain.errors import CloudFrontError
+from functions.domain.errors import CloudFrontError, NoSuchDistributionError, NotFoundYetError
 from functions.domain.invalidation_limits import Meaning
+from functions.domain.looking_up import LOOKED_AT_ONCE
 from lab.edge import process
 from lab.edge.controls import Fault
 
@@ -156,6 +158,36 @@ def test_the_newest_is_looked_at_first(api: CloudFrontApi, edge: Edge) -> None:
         api.create(ID, str(number), ["/a"])
     assert isinstance(api.look_up(ID, LookUp("4", ("/a",))), Made)
     assert (calls(edge, "ListInvalidations"), calls(edge, "GetInvalidation")) == (1, 1)
+
+
+def test_a_look_is_a_few_calls_and_goes_on_where_it_was(api: CloudFrontApi, edge: Edge) -> None:
+    """However many were made about then; neither found nor missing is an error until all are."""
+    edge.control(throttling=False)
+    first = api.create(ID, "first", ["/a"])
+    for number in range(5):
+        api.create(ID, str(number), ["/a"])
+    with pytest.raises(NotFoundYetError) as raised:
+        api.look_up(ID, LookUp("first", ("/a",)))
+    assert raised.value.looked == calls(edge, "GetInvalidation") == LOOKED_AT_ONCE
+    assert api.look_up(ID, LookUp("first", ("/a",), looked=raised.value.looked)) == first
+    assert api.look_up(ID, LookUp("none", ("/a",), looked=raised.value.looked)) == Missing()
+
+
+def test_what_was_made_before_is_not_looked_at(api: CloudFrontApi, edge: Edge) -> None:
+    """The list has each one's CreateTime: no call is spent on what it cannot be."""
+    made = api.create(ID, "r", ["/a"])
+    assert isinstance(made, Made)
+    long_after = made.created_at + timedelta(minutes=2)
+    assert api.look_up(ID, LookUp("r", ("/a",), long_after)) == Missing()
+    assert calls(edge, "GetInvalidation") == 0
+    assert api.look_up(ID, LookUp("r", ("/a",), made.created_at)) == made
+
+
+def test_a_distribution_that_is_gone_has_nothing_in_progress(api: CloudFrontApi) -> None:
+    """That is told from a service that is ill, which may know of much."""
+    with pytest.raises(NoSuchDistributionError):
+        api.completed("E9NONE", ["I1"])
+    assert api.look_up("E9NONE", LookUp("r", ("/a",))) == Missing()
 
 
 def test_completion_is_read_over_pages(api: CloudFrontApi, edge: Edge) -> None:

@@ -115,6 +115,23 @@ def test_it_tells_of_each_all_that_is_known(world: World) -> None:
     ]
 
 
+def test_a_completion_that_nobody_saw_is_not_claimed(world: World) -> None:
+    """What was given up says so, and why; it has no time of completion."""
+    why = "CloudFront has no such distribution any more"
+    given_up_at = EPOCH + timedelta(minutes=5)
+    known = {**answered(0, "I1"), "why": why, "given_up_at": given_up_at}
+    world.add(0, uploaded(STATIC, "a.png"), **known)
+    lines = world.run().output.splitlines()
+    assert lines[:2] == [
+        "not seen to complete, 30 min ago: I1 on E1EXAMPLE",
+        f"  because  {why}",
+    ]
+    assert lines[-2].endswith("→ requested +1.0 s → given up +300.0 s")
+    (entry,) = json.loads(world.run("--json").output)["invalidations"]
+    assert (entry["state"], entry["completed_at"]) == ("not seen to complete", None)
+    assert (entry["why"], entry["given_up_at"]) == (why, "2026-11-25T18:05:00.000000Z")
+
+
 def test_what_was_asked_for_was_not_uploaded(world: World) -> None:
     """Its times begin when somebody asked."""
     world.add(0, asked(STATIC, "docs/x"), **answered(0, "I1"))

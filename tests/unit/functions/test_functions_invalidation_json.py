@@ -40,6 +40,9 @@ RECORDS = st.builds(
     created_at=st.none() | INSTANTS,
     settled=st.booleans(),
     completed_at=st.none() | INSTANTS,
+    looked_at=st.none() | INSTANTS,
+    given_up_at=st.none() | INSTANTS,
+    looked=COUNTS,
 )
 ASIDES = st.builds(Aside, TEXTS, TEXTS, TEXTS, INSTANTS, st.lists(TEXTS).map(tuple))
 CONTENTS = st.builds(
