@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Final
 
 from functions.domain.deliveries import Delivery
@@ -18,6 +19,9 @@ WAKE_AFTER_S: Final = 1
 
 MOST_LOOKS: Final = 8
 """How often a key is looked at again that others write to at the same instant."""
+
+
+_NEXT_INSTANT: Final = timedelta(microseconds=1)
 
 
 class CrowdedKeyError(TableError):
@@ -122,5 +126,10 @@ def _news(site: Site, changes: Iterable[Change], seen: Mapping[str, Change]) -> 
 
 
 def _not_before(change: Change, old: Change) -> Change:
-    """Return the change with the later time of the two: their clocks may disagree."""
-    return replace(change, at=max(change.at, old.at))
+    """Return the change with the later time of the two: their clocks may disagree.
+
+    Where nothing tells the two apart it has the next instant: its rows would be those of the other
+    one, and whoever clears that deletes them.
+    """
+    later = replace(change, at=max(change.at, old.at))
+    return later if later != old else replace(later, at=old.at + _NEXT_INSTANT)

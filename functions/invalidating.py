@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final
 
+from functions.domain.batch import BatchState
 from functions.domain.claims import covered
 from functions.domain.completion import LOOK_EVERY_S
 from functions.domain.coverage import MARGIN_S
@@ -45,6 +46,8 @@ class Turn:
     ends_at_ms: int
     _known: Sequence[Waiting] | None = field(default=(), init=False)
     """What the last round saw wait; None where it did not look, for all of it has to."""
+    _halves_next: bool = field(default=False, init=False)
+    """Halves of a refused batch and what has come since take turns: neither stops the other."""
 
     def __post_init__(self) -> None:
         world, distribution = self.world, self.distribution
@@ -115,19 +118,31 @@ class Turn:
         now = self.world.clock.wall()
         records = self.world.batches.open(self.distribution)
         unfinished = [record for record in records if not record.settled]
-        times = [self._batches.go_on(record) for record in unfinished]
-        if unfinished and None in times:
+        halves = [record for record in unfinished if record.state is BatchState.STORED]
+        later = self._go_on([record for record in unfinished if record not in halves])
+        if later is None:
             return now  # something has changed: look at all of it anew
-        later = [at for at in times if at is not None]
         if (paused_until := self._paused_until(records)) and paused_until > now:
             return self._pause(paused_until, records, later)
         rows = self._known = self.world.uploads.waiting(self.distribution)
         free = self._batches.unclaimed(rows, records)
         if free and self._settle_covered(free):
             return now
+        if halves and (self._halves_next or not free):
+            self._halves_next = False
+            at = self._go_on(halves[:1] if free else halves)
+            if at is None or free:
+                return min(at) if at else now
+            later += at
         if not free:
             return self._complete(records, later)
         return self._send(free, records, later, refused=paused_until is not None)
+
+    def _go_on(self, records: Sequence[Record]) -> list[datetime] | None:
+        """Go on with open batches; return when each is to be asked for, None if one was by now."""
+        times = [self._batches.go_on(record) for record in records]
+        later = [at for at in times if at is not None]
+        return later if len(later) == len(times) else None
 
     def _pause(
         self, until: datetime, records: Sequence[Record], later: list[datetime]
@@ -169,6 +184,7 @@ class Turn:
         if (call_at := self.world.account.claim_call(now)) > now:
             return call_at
         self._batches.begin(planned.contents)
+        self._halves_next = True
         return self.world.clock.wall()
 
     def _paused_until(self, records: Sequence[Record]) -> datetime | None:

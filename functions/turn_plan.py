@@ -57,7 +57,9 @@ class TurnPlan:
         now = self.world.clock.wall()
         bad = {one.path for one in self.world.batches.aside(self.distribution)}
         waiting = _since([row for row in rows if row.path.text not in bad] or rows)
-        stuck = refused or len(waiting) > room.exact
+        wildcards = sum(map(is_wildcard, waiting))
+        lacks_room = wildcards > room.wildcards or len(waiting) - wildcards > room.exact
+        stuck = refused or lacks_room
         escalated = [one for one in escalations(waiting, now) if stuck and one.path not in bad]
         coalescing = Coalescing(
             waiting,

@@ -78,11 +78,13 @@ def path_price(
 def prices(
     *, used_this_month: int, month_elapsed: float, spent_usd: float, cap_usd: float | None
 ) -> Prices:
-    """Return the prices for a site that has spent so much of its month's cap, if it has one."""
-    return Prices(
-        path_usd=path_price(used_this_month, month_elapsed),
-        cap_spent=cap_usd is not None and spent_usd >= cap_usd,
-    )
+    """Return the prices for a site that has spent so much of its month's cap, if it has one.
+
+    A cap of nothing is spent as soon as a path is no longer free.
+    """
+    path_usd = path_price(used_this_month, month_elapsed)
+    cap_spent = cap_usd is not None and path_usd > 0 and spent_usd >= cap_usd
+    return Prices(path_usd=path_usd, cap_spent=cap_spent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ def _record(fields: Fields) -> Change | str:
     if kind is None:
         return name
     s3 = _object(fields, "s3")
+    if name == "LifecycleExpiration:Delete" and _is_version(s3, "versionId"):
+        return name
     key = _form_decoded(_object(s3, "object").name("key"))
     return _change(s3, kind, key, fields.instant("eventTime"))
 
@@ -155,6 +157,9 @@ def _bridged(fields: Fields) -> Change | str:
         kind = Kind.CREATED
     elif name == "Object Deleted":
         expired = detail.text_or_none("reason") == "Lifecycle Expiration"
+        for_good = detail.text_or_none("deletion-type") == "Permanently Deleted"
+        if expired and for_good and _is_version(detail, "version-id"):
+            return name
         kind = Kind.EXPIRED if expired else Kind.REMOVED
     else:
         return name
@@ -167,6 +172,15 @@ def _change(fields: Fields, kind: Kind, key: str, at: datetime) -> Change:
     if sequencer is not None and not _SEQUENCER.fullmatch(sequencer):
         sequencer = None  # of no use for an order; the time is
     return Change(bucket, key, kind, sequencer, at)
+
+
+def _is_version(fields: Fields, version_name: str) -> bool:
+    """Return whether the object is a version of one in a bucket with versioning.
+
+    A lifecycle rule puts a delete marker over the current version, which is an event of its own.
+    What it deletes for good was not current any more, and no visitor saw it.
+    """
+    return _object(fields, "object").text_or_none(version_name) not in {None, "", "null"}
 
 
 def _object(fields: Fields, name: str) -> Fields:

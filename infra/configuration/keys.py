@@ -138,8 +138,8 @@ SITE: Final = (
         "monthly_cap_usd",
         forms.CAP,
         None,
-        "what the site's paths may cost in a month (UTC): an alarm sounds at 80 % of it, and as it "
-        "is used up wildcards are preferred to single paths. Nothing stops at the cap",
+        "what the site's paths may cost in a month (UTC): an alarm sounds at 80 % of it, and once "
+        "it is spent wildcards are preferred to single paths. Nothing stops at the cap",
     ),
     Key(
         "events",

@@ -175,3 +175,17 @@ def test_a_key_that_is_never_at_rest_is_delivered_again() -> None:
     with pytest.raises(CrowdedKeyError):
         world.collect([message(record(BUCKET, "a.png", EPOCH + timedelta(seconds=5), "0B"))])
     assert len(looks) >= MOST_LOOKS
+
+
+def test_what_cannot_be_told_from_the_change_before_it_has_rows_of_its_own() -> None:
+    """Without a sequencer the same instant may be another upload: the first one's batch deletes
+    the first one's rows alone."""
+    world = world_of()
+    body = message(record(BUCKET, "a.png", EPOCH, None))
+    world.collect([body])
+    first = set(world.table.waiting["E1"])
+    world.collect([body])
+    second = set(world.table.waiting["E1"]) - first
+    world.collect([body])
+    assert len(second) == len(first)
+    assert set(world.table.waiting["E1"]) == first | second

@@ -1,5 +1,7 @@
 """What a turn makes of the paths that CloudFront refuses for good."""
 
+import pytest
+
 from functions.domain.path_rules import PathRule
 from tests.unit.functions.one_site import BUCKET, sent, world_of
 
@@ -41,6 +43,7 @@ def test_a_path_known_as_bad_spoils_no_batch_and_is_forgiven_when_it_is_taken() 
 def test_a_bad_wildcard_takes_no_upload_with_it() -> None:
     """It is set aside; what it only was to cover goes on by exact paths."""
     world = world_of(monthly_cap_usd=0.0)
+    world.spend("shop", 2_000)
     world.cloudfront.bad_paths.add("/a/*")
     for n in range(5):
         world.come(BUCKET, f"a/{n}.png")
@@ -60,3 +63,31 @@ def test_a_path_set_aside_names_the_first_of_its_keys() -> None:
     world.run()
     (aside,) = world.table.batches.aside("E1")
     assert len(aside.keys) == 100
+
+
+@pytest.mark.parametrize("bad", [1, 10, 50])
+def test_what_comes_while_a_batch_is_halved_does_not_wait_for_its_end(bad: int) -> None:
+    """It and the halves take turns, so that neither can keep the other from CloudFront."""
+    world = world_of()
+    world.cloudfront.bad_paths.update(f"/{n * 500 // bad}.png" for n in range(bad))
+    world.deliver([world.upload(BUCKET, f"{n}.png") for n in range(500)])
+    world.come(BUCKET, "good.png", 20)
+    uploaded_at = world.uploads[-1].at
+    world.run()
+    world.check()
+    (made,) = (one for one in world.cloudfront.made("E1") if "/good.png" in one.batch.paths)
+    assert (made.created_at - uploaded_at).total_seconds() < 10
+    assert len(world.table.asides) == bad
+
+
+def test_halves_go_on_however_much_comes() -> None:
+    """A site on which something is uploaded all the time finds its bad paths too."""
+    world = world_of()
+    world.cloudfront.bad_paths.add("/7.png")
+    world.deliver([world.upload(BUCKET, f"{n}.png") for n in range(64)])
+    for n in range(300):
+        world.come(BUCKET, f"more/{n}.png", 5 + n)
+    world.run()
+    world.check()
+    ((_, aside),) = world.table.asides.items()
+    assert (aside.at - world.uploads[0].at).total_seconds() < 120

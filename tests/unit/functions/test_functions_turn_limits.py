@@ -1,6 +1,5 @@
 """What a turn makes of a long wait, of a spent cap, and of refusals."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +10,7 @@ import pytest
 from functions.domain.batch import LookUp, Made, Missing, Refused, Unanswered
 from functions.domain.errors import CloudFrontError
 from functions.domain.invalidation_limits import Meaning
+from functions.domain.path_rules import PathRule
 from functions.domain.paths import STAR_IN_KEY, Path
 from functions.domain.uploads import Change, Kind
 from functions.domain.waiting import Waiting
@@ -53,26 +53,37 @@ def test_a_spent_cap_prefers_wildcards_and_says_so() -> None:
     """The site's money is gone: its folder is cleared as a whole, however much is in it."""
     world = world_of(monthly_cap_usd=1.0)
     world.objects.buckets[BUCKET] = {f"a/{n}.png" for n in range(3_000)}
-    world.table.used["2026-11"] = Counter({"shop": 2_000})
+    world.spend("shop", 2_000)
     for n in range(3):
         world.come(BUCKET, f"a/{n}.png")
     world.run()
-    assert not world.stale()
+    world.check()
     assert sent(world) == [("/a/*",)]
     assert reasons(world)["/a/*"].endswith("the site's cap for this month is spent")
     usd, share_of_cap = world.measures.spent_["shop"]
     assert usd == share_of_cap == pytest.approx(5.005)
 
 
+def test_a_cap_of_nothing_is_the_free_paths() -> None:
+    """Nothing is spent and nothing thrown away while they last."""
+    world = world_of(monthly_cap_usd=0.0)
+    world.objects.buckets[BUCKET] = {f"a/{n}.png" for n in range(3_000)}
+    for n in range(3):
+        world.come(BUCKET, f"a/{n}.png")
+    world.run()
+    world.check()
+    assert sent(world) == [("/a/0.png", "/a/1.png", "/a/2.png")]
+
+
 def test_below_the_cap_exact_paths_are_paid_for() -> None:
     """The same uploads, with money left."""
     world = world_of(monthly_cap_usd=10.0)
     world.objects.buckets[BUCKET] = {f"a/{n}.png" for n in range(3_000)}
-    world.table.used["2026-11"] = Counter({"shop": 2_000})
+    world.spend("shop", 2_000)
     for n in range(3):
         world.come(BUCKET, f"a/{n}.png")
     world.run()
-    assert not world.stale()
+    world.check()
     assert sent(world) == [("/a/0.png", "/a/1.png", "/a/2.png")]
 
 
@@ -131,6 +142,7 @@ def test_a_clock_of_the_future_keeps_nobody_waiting() -> None:
 def test_a_bucket_that_cannot_be_listed_costs_only_money() -> None:
     """Without a count no folder is cleared to save anything."""
     world = world_of(monthly_cap_usd=0.0)
+    world.spend("shop", 2_000)
     world.objects.fails = True
     for n in range(3):
         world.come(BUCKET, f"a/{n}.png")
@@ -219,3 +231,17 @@ def test_a_look_at_what_has_completed_leaves_the_calls_to_the_batches() -> None:
     world.check()
     took_s = (world.clock.wall() - began).total_seconds()
     assert world.cloudfront.calls["ListInvalidations"] <= took_s / 10 + 2
+
+
+def test_what_waits_for_a_wildcards_room_escalates() -> None:
+    """Thirteen at a time: of many pages with query strings the folder is cleared instead."""
+    world = world_of(extra_paths=(PathRule("{page}.html", ("/{page}*",)),))
+    world.objects.fails = True
+    world.cloudfront.controls = replace(world.cloudfront.controls, completion_s=20)
+    world.deliver([world.upload(BUCKET, f"shop/{n:03}.html") for n in range(600)])
+    began = world.clock.wall()
+    world.run()
+    world.check()
+    assert "/shop/*" in sent(world)[-1]
+    assert "/shop/" in reasons(world)["/shop/*"]
+    assert (world.cloudfront.made("E1")[-1].created_at - began).total_seconds() < 660

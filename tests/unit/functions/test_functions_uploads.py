@@ -57,6 +57,32 @@ def bridged(name: str = "Object Created", **detail: Any) -> str:
     )
 
 
+EXPIRED = "LifecycleExpiration:Delete"
+EXPIRED_VERSION = {
+    "object": {"key": "a.png", "version-id": "L4kq"},
+    "reason": "Lifecycle Expiration",
+    "deletion-type": "Permanently Deleted",
+}
+"""An old version: not the current one, so that no visitor saw it."""
+
+
+@pytest.mark.parametrize(
+    ("record_", "kind"),
+    [
+        (record("ObjectRemoved:Delete", versionId="L4kq"), Kind.REMOVED),
+        (record("ObjectRemoved:DeleteMarkerCreated", versionId="L4kq"), Kind.REMOVED),
+        (record("LifecycleExpiration:DeleteMarkerCreated", versionId="L4kq"), Kind.EXPIRED),
+        (record("LifecycleExpiration:Delete", versionId=""), Kind.EXPIRED),
+        (record("LifecycleExpiration:Delete", versionId="null"), Kind.EXPIRED),
+    ],
+)
+def test_a_version_that_may_have_been_shown_is_a_change(
+    record_: dict[str, Any], kind: Kind
+) -> None:
+    """Whoever deletes a version by hand may have meant the current one."""
+    assert [change.kind for change in read(message(record_)).changes] == [kind]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -127,6 +153,8 @@ def test_every_record_of_a_message_is_read() -> None:
         ('{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}', ("s3:TestEvent",)),
         (message(record("ObjectRestore:Completed")), ("ObjectRestore:Completed",)),
         (message(record("LifecycleTransition")), ("LifecycleTransition",)),
+        (message(record(EXPIRED, versionId="L4kq")), (EXPIRED,)),
+        (bridged("Object Deleted", **EXPIRED_VERSION), ("Object Deleted",)),
         (message({"eventVersion": "2.9", "eventName": "New:Thing"}), ("New:Thing",)),
         (message(), ()),
         (bridged("Object Tags Added"), ("Object Tags Added",)),
