@@ -178,8 +178,7 @@ def test_a_key_that_is_never_at_rest_is_delivered_again() -> None:
 
 
 def test_what_cannot_be_told_from_the_change_before_it_has_rows_of_its_own() -> None:
-    """Without a sequencer the same instant may be another upload: the first one's batch deletes
-    the first one's rows alone."""
+    """Without a sequencer: whoever clears the first one deletes its rows alone."""
     world = world_of()
     body = message(record(BUCKET, "a.png", EPOCH, None))
     world.collect([body])
