@@ -28,7 +28,7 @@ _LATEST_S = 20.0
 _FIRST_SEQUENCER = 0x6612800000000
 """Of the form that S3's have, for 1,000 apart."""
 _LOOK_EVERY_S = 0.2
-_FAULTS = ("throttle", "too-many", "unavailable", "unavailable-after", "hang-after")
+_FAULTS = ("throttle", "too-many", "unavailable-after", "hang-after", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)

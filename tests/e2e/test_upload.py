@@ -119,7 +119,11 @@ def test_an_upload_is_fresh_within_seconds_whatever_its_name(site: Site) -> None
 def test_a_single_upload_reaches_cloudfront_within_seconds(
     site: Site, record_property: Callable[[str, object], None]
 ) -> None:
-    """Warm and alone, from before the PUT to CloudFront's CreateTime: median under 5 s."""
+    """Warm and alone, from before the PUT to CloudFront's CreateTime.
+
+    The median is 1.1 s on a quiet machine (docs/uploads.md). Among the other tests, on two cores,
+    one in seven must be under 2 s, and the median under 5.
+    """
     cached(site, ["single.png"], body=b"0")
     time.sleep(BUDGET_IS_FULL_S)
     until_called, until_fresh = [], []
@@ -135,6 +139,7 @@ def test_a_single_upload_reaches_cloudfront_within_seconds(
     told = f"call {median_s:.2f} s, fresh {statistics.median(until_fresh):.2f} s (medians)"
     record_property("upload_to", told)
     print(f"\nupload to {told}; slowest call {max(until_called):.2f} s")  # noqa: T201  a measure
+    assert min(until_called) < 2
     assert median_s < 5
 
 
