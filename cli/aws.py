@@ -10,6 +10,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    InvalidRegionError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -73,6 +74,8 @@ def explained(ask: Callable[[], Deployed]) -> Deployed:
         raise MisuseError(
             "No Region: say --region eu-central-1, or set AWS_REGION, or the profile's region."
         ) from error
+    except InvalidRegionError as error:
+        raise MisuseError(f"{error} A Region is such as eu-central-1.") from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise NoAnswerError(
             f"No AWS credentials ({error}): say --profile NAME, or set AWS_PROFILE or "
@@ -92,13 +95,15 @@ def _connect(profile: str | None, region: str | None) -> Deployed:
     stacks, clock = clients.of("cloudformation"), AwsClock(SystemClock())
     clock.follow(stacks)
     found = deployment.find(stacks)
-    table = clients.of("dynamodb")
+    table, account = clients.of("dynamodb"), clients.of("dynamodb")
+    # read after the yes; by each of the many reads of --wait the clock would go to and fro by 1 s
+    clock.follow(account)
     return Deployed(
         found.sites,
         clock,
         UploadsTable(table, found.table),
         BatchesTable(table, found.table),
-        AccountTable(table, found.table),
+        AccountTable(account, found.table),
         S3Objects(clients.of("s3")),
         SqsWakes(table, found.table, clients.of("sqs"), found.wakes_url),
         lambda: caller(clients.of("sts")),

@@ -19,7 +19,8 @@ later."""
 class AwsClock:
     """A clock that an answer of AWS sets, and that this machine's monotonic clock moves on.
 
-    `wall` is never before AWS's time, and after it by less than 1 s and an answer's way here.
+    `wall` is never before AWS's time, and after it by less than 1 s and an answer's way here: until
+    the machine sleeps, through which its monotonic clock stands still. The next answer mends that.
     """
 
     def __init__(self, local: Clock) -> None:

@@ -5,11 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Final
 
 from functions.domain.invalidation_record import Aside, Contents, Record
 from functions.domain.uploads import Kind
 from functions.domain.waiting import Waiting
 from functions.upload_ports import Batches, Uploads
+
+MOST_READ: Final = 2_000
+"""Records, each of whose contents is two reads more: a site may have few among many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +45,27 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The newest invalidations, the rows that wait for one, and the paths that were set aside."""
+    """The newest invalidations, the rows that wait for one, and the paths that were set aside.
+
+    `looked_at`: among how many a site's were looked for, where there are older ones too.
+    """
 
     entries: tuple[Entry, ...]
     waiting: tuple[Waiting, ...]
     aside: tuple[Aside, ...]
+    looked_at: int | None
 
 
 def history(
     uploads: Uploads, batches: Batches, distributions: Sequence[str], site: str | None, limit: int
 ) -> History:
     """Return `limit` invalidations at most, of one site or of all. Raise TableError."""
+    most = max(limit, MOST_READ)
     every = heapq.merge(*(batches.history(name) for name in distributions), key=_name, reverse=True)
-    entries = islice(_of_site(batches, every, site), limit)
+    entries = tuple(islice(_of_site(batches, islice(every, most), site), limit))
+    older = len(entries) < limit and next(every, None) is not None
     return History(
-        tuple(entries),
+        entries,
         tuple(
             row
             for name in distributions
@@ -63,6 +73,7 @@ def history(
             if site in (None, row.site)
         ),
         tuple(aside for name in distributions for aside in batches.aside(name)),
+        most if older else None,
     )
 
 

@@ -1,11 +1,13 @@
 """`holdstill invalidate`: clear keys of a site by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 import click
 
 from cli import following, hits
-from cli.confirmation import confirm
+from cli.confirmation import confirm, need_somebody
 from cli.deployed import Deployed
 from cli.errors import MisuseError, NotSentError
 from cli.options import on_deployed
@@ -40,7 +42,8 @@ from functions.domain.site import Site
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @on_deployed
 def invalidate(
-    deployed: Deployed,
+    connect: Callable[[], Deployed],
+    /,
     *,
     site: str,
     key: tuple[str, ...],
@@ -60,9 +63,11 @@ def invalidate(
     """
     if dry_run and wait:
         raise MisuseError("--dry-run asks for nothing that --wait could wait for: leave one out.")
-    chosen = deployed.site(site)
     request = _request(key, prefix, everything=everything)
-    shown = _asking(deployed, chosen, request)
+    if not (yes or dry_run):
+        need_somebody()
+    deployed = connect()
+    shown = _asking(deployed, deployed.site(site), request)
     asking.show(shown)
     if dry_run:
         asking.conclude(shown, would=True)
@@ -70,7 +75,7 @@ def invalidate(
     if not yes:
         confirm("Invalidate?")
         # what was invalidated while he thought about it is before he asked
-        shown = replace(shown, rows=asked_at(shown.rows, deployed.clock.wall()))
+        shown = replace(shown, rows=asked_at(shown.rows, _now(deployed)))
     try:
         _ask(deployed, shown)
         asking.conclude(shown, would=False)
@@ -81,6 +86,12 @@ def invalidate(
         ) from error
     if wait:
         following.follow(deployed, shown.rows)
+
+
+def _now(deployed: Deployed) -> datetime:
+    """Return the time after an answer of AWS: the machine may have slept, and its clock with it."""
+    deployed.account.used(deployed.clock.wall())
+    return deployed.clock.wall()
 
 
 def _request(keys: tuple[str, ...], prefixes: tuple[str, ...], *, everything: bool) -> HandRequest:
@@ -98,10 +109,11 @@ def _asking(deployed: Deployed, site: Site, request: HandRequest) -> Asking:
     except HandRequestError as error:
         raise MisuseError("\n".join(("Nothing was done:", *error.faults))) from error
     below = hits.below(deployed.objects, site, request)
-    rows += further_rows(site, rows, below, now, caller)
+    rows += further_rows(site, rows, below.keys, now, caller)
     paths = len(paths_sent(rows)) * len(site.distributions)
     fee = fee_of(paths, sum(deployed.account.used(now).values()))
-    return Asking(site, rows, hits.hits(deployed.objects, site, request, rows), fee, caller)
+    hit = hits.hits(deployed.objects, site, request, rows)
+    return Asking(site, rows, hit, fee, caller, below.missed)
 
 
 def _ask(deployed: Deployed, asked: Asking) -> None:

@@ -1,5 +1,7 @@
 """`holdstill invalidations`: the history, and what waits now."""
 
+from collections.abc import Callable
+
 import click
 
 from cli.deployed import Deployed
@@ -21,13 +23,16 @@ from cli.screens import history_json
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, with every path and key.")
 @on_deployed
-def invalidations(deployed: Deployed, *, site: str | None, limit: int, as_json: bool) -> None:
+def invalidations(
+    connect: Callable[[], Deployed], /, *, site: str | None, limit: int, as_json: bool
+) -> None:
     """Show the invalidations of SITE, or of all sites: the newest first.
 
     Of each: its state and age, the paths with the reasons of its wildcards, the keys behind it, who
     or what asked, and when it was uploaded, requested and completed. Then what waits now, and the
     paths that CloudFront refused and that were set aside.
     """
+    deployed = connect()
     chosen = deployed.site(site).distributions if site else deployed.sites.distributions
     found = history(deployed.uploads, deployed.batches, chosen, site, limit)
     if as_json:

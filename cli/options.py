@@ -1,7 +1,7 @@
 """The options that every command has: whose Holdstill it is."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import click
@@ -10,7 +10,10 @@ from cli.deployed import Connect
 
 
 def on_deployed(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command --profile and --region, and the `Deployed` that they find, first of all."""
+    """Give a command --profile and --region, and first of all what connects to what they find.
+
+    It is for the command to connect: what was asked for wrongly is said without AWS.
+    """
 
     @click.option("--profile", metavar="NAME", help="The AWS profile; else AWS_PROFILE decides.")
     @click.option(
@@ -21,6 +24,6 @@ def on_deployed(command: Callable[..., None]) -> Callable[..., None]:
     def connected(
         connect: Connect, /, *, profile: str | None, region: str | None, **values: Any
     ) -> None:
-        command(connect(profile, region), **values)
+        command(partial(connect, profile, region), **values)
 
     return connected

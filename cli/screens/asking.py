@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 from cli.hits import MOST_LISTED, Hits
 from cli.screens.console import output
@@ -19,13 +20,14 @@ MOST_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The rows that `caller` asks for, what they hit and what they cost."""
+    """The rows that `caller` asks for, what they hit and what they cost; `missed` as in `Below`."""
 
     site: Site
     rows: tuple[Waiting, ...]
     hits: Hits
     fee: Fee
     caller: str
+    missed: str
 
 
 def show(asked: Asking) -> None:
@@ -56,6 +58,13 @@ def _lines(asked: Asking) -> Iterator[str]:
         yield f"         {shown(key)} is no object now{_perhaps(key)}"
     if len(asked.hits.absent) > MOST_SHOWN:
         yield f"         and {len(asked.hits.absent) - MOST_SHOWN:,} more are none"
+    for prefix in asked.hits.empty[:MOST_SHOWN]:
+        yield f"         no object begins with {shown(prefix)} now{_perhaps(prefix)}"
+    if asked.missed:
+        yield (
+            "         other addresses of the files below a prefix (index documents, extra_paths) "
+            f"are {asked.missed}"
+        )
     yield f"paths    {_paths(site, len(paths), asked.fee)}"
     yield f"cost     {_cost(asked.fee)}"
 
@@ -85,11 +94,17 @@ def _objects(hits: Hits) -> str:
 
 
 def _perhaps(key: str) -> str:
-    """Return what may have been meant instead of a key that no object has."""
+    """Return what may have been meant instead of a key or a prefix that no object has."""
+    if "://" in key:
+        return ": name it as the bucket has it, not by its address"
     if key.startswith("/"):
         return f": did you mean {shown(key.lstrip('/'))}, without a slash before it?"
     if "*" in key:
-        return f": for all that begins with it say --prefix {shown(key.partition('*')[0])}"
+        begin = key.partition("*")[0]
+        option = f"--prefix {shown(begin)}" if begin else "--all"
+        return f": for all that begins with it say {option}"
+    if (decoded := unquote(key)) != key:
+        return f": did you mean {shown(decoded)}, not encoded?"
     return "; what is cached of it is cleared"
 
 

@@ -38,7 +38,9 @@ def age(seconds: float) -> str:
 def _lines(found: History, now: datetime) -> Iterator[str]:
     for entry in found.entries:
         yield from _entry(entry, now)
-    if not found.entries:
+    if found.looked_at:
+        yield f"Only the newest {found.looked_at:,} on its distributions were looked at."
+    elif not found.entries:
         yield "No invalidation yet."
     yield from _waiting(found.waiting, now)
     yield from _asides(found.aside, now)

@@ -18,6 +18,7 @@ def document(found: History) -> str:
         "invalidations": [_entry(entry) for entry in found.entries],
         "waiting": [_row(row) for row in found.waiting],
         "set_aside": [_aside(aside) for aside in found.aside],
+        "looked_at": found.looked_at,
     }
     return json.dumps(whole, indent=2)
 

@@ -63,6 +63,15 @@ def further_rows(
     return tuple(found)
 
 
+def has_other_addresses(site: Site, prefix: str) -> bool:
+    """Return whether a key below a prefix may have a path that the prefix's wildcard leaves."""
+    if _path_of_prefix(site, prefix).text == EVERYTHING:
+        return False
+    name = prefix.rpartition("/")[2]
+    begun = name and any(document.startswith(name) for document in site.index_documents)
+    return bool(begun or site.extra_paths)
+
+
 def asked_at(rows: Iterable[Waiting], at: datetime) -> tuple[Waiting, ...]:
     """Return the rows as asked for at another time: when somebody has said yes to them."""
     return tuple(replace(row, change=replace(row.change, at=at)) for row in rows)
@@ -117,8 +126,12 @@ def _faults(site: Site, request: HandRequest) -> Iterator[str]:
         if fault := _spelling_fault(key) or _outside(site, key) or _ignored(site, key):
             yield f"{key!r} {fault}"
     for prefix in request.prefixes:
-        if fault := _spelling_fault(prefix) or _outside(site, prefix):
+        if fault := _no_prefix(prefix) or _spelling_fault(prefix) or _outside(site, prefix):
             yield f"prefix {prefix!r} {fault}"
+
+
+def _no_prefix(prefix: str) -> str | None:
+    return None if prefix else "is empty: --all clears everything"
 
 
 def _spelling_fault(key: str) -> str | None:
@@ -136,10 +149,14 @@ def _spelling_fault(key: str) -> str | None:
 def _outside(site: Site, key: str) -> str | None:
     if site.below_origin(key) is not None:
         return None
-    folder = f"{site.origin_path}/".lstrip("/")
+    folder, named = f"{site.origin_path}/".lstrip("/"), key.lstrip("/")
+    if f"{named}/" == folder:
+        meant = folder
+    else:
+        meant = named if named.startswith(folder) else folder + named
     return (
         f"is outside of the origin path {site.origin_path}: {site.name} shows only what begins "
-        f"with {folder} in the bucket {site.bucket}. Did you mean {folder}{key.lstrip('/')}?"
+        f"with {folder} in the bucket {site.bucket}. Did you mean {meant}?"
     )
 
 

@@ -1,5 +1,6 @@
 """The time of a request by hand is AWS's, whatever the user's clock says."""
 
+import json
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
@@ -12,16 +13,24 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli import aws, deployment
 from cli.app import main
 from cli.aws_clock import AwsClock
 from cli.errors import NoAnswerError
+from functions.adapters import clients
 from functions.domain.asked_progress import Stage
 from functions.domain.batch import BatchState
 from functions.domain.coverage import Invalidation, covers
 from functions.domain.invalidation_record import Contents, Record
+from functions.domain.sites import Sites
 from tests.twins.clock import EPOCH, TwinClock
-from tests.twins.deployed import TwinListing, deployed
+from tests.twins.deployed import SHOP, TwinListing, deployed
 from tests.twins.uploads import TwinTable
+
+IDENTITY = (
+    "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>a</Arn>"
+    "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
 
 
 class Skewed(TwinClock):
@@ -145,7 +154,7 @@ def test_each_answer_of_a_client_sets_it() -> None:
         tries.append(local.now_ns())
         headers: Any = {"date": format_datetime(local.true.wall(), usegmt=True)}
         status = 503 if len(tries) == 1 else 200
-        return AWSResponse(request.url, status, headers, Raw())
+        return AWSResponse(request.url, status, headers, Raw(IDENTITY))
 
     client.meta.events.register_last("before-send.*", answer)
     client.get_caller_identity()
@@ -154,15 +163,89 @@ def test_each_answer_of_a_client_sets_it() -> None:
     assert 30 < ahead_s <= 31
 
 
+class Asleep(Skewed):
+    """The clock of a machine that can sleep: its monotonic clock then stands still."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._slept_ns = 0
+
+    def now_ns(self) -> int:
+        """As in the port."""
+        return self.true.now_ns() - self._slept_ns
+
+    def suspend(self, seconds: float) -> None:
+        """Sleep."""
+        self.true.sleep(seconds)
+        self._slept_ns += round(seconds * 1e9)
+
+
+def test_who_sleeps_over_the_question_asks_when_he_says_yes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was invalidated meanwhile would count for it by a clock that slept as well."""
+    table, local = TwinTable(), Asleep()
+    clock = set_by(local)
+
+    def answer(name: str) -> None:
+        if name == "used":  # before it is read, and after
+            clock.sent()
+            clock.answered(dated(local.true.wall()))
+
+    table.steps = answer
+    monkeypatch.setattr("cli.confirmation.is_somebody_there", lambda: True)
+    monkeypatch.setattr("cli.invalidate.confirm", lambda _: local.suspend(3_600))
+    here = deployed(table, clock, TwinListing({}))  # type: ignore[arg-type]
+    done = CliRunner().invoke(main, ["invalidate", "shop", "site/a.png"], obj=lambda *_: here)
+    assert done.exit_code == 0, done.output
+    (row,) = table.waiting["E3EXAMPLE"].values()
+    assert timedelta(0) <= row.change.at - local.true.wall() <= timedelta(seconds=1)
+
+
+def test_the_answer_that_follows_the_yes_sets_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is connected: the account's answer does, those that --wait looks at do not."""
+    at, site = EPOCH, json.loads(Sites.of([SHOP]).to_json())["sites"][0]
+    found = deployment.read(
+        {"SiteShop": json.dumps({"site": site, "table": "t", "wakes_url": "u"})}, ""
+    )
+
+    def answer(request: Any, **_: object) -> AWSResponse:
+        json_type = "application/x-amz-json-1.0"
+        headers: Any = {"date": format_datetime(at, usegmt=True), "content-type": json_type}
+        return AWSResponse(request.url, 200, headers, Raw('{"Items": []}'))
+
+    def made(*arguments: Any) -> Any:
+        client = clients.made(*arguments)
+        client.meta.events.register_last("before-send.dynamodb", answer)
+        return client
+
+    def find(stacks: Any) -> deployment.Deployment:
+        del stacks
+        return found
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(aws, "made", made)
+    monkeypatch.setattr(deployment, "find", find)
+    here = aws.connect(None, "eu-central-1")
+    here.account.used(EPOCH)
+    set_at = here.clock.wall()
+    at += timedelta(hours=1)
+    assert here.batches.aside("E3EXAMPLE") == []
+    assert here.clock.wall() - set_at < timedelta(minutes=1)
+    here.account.used(EPOCH)
+    assert here.clock.wall() - set_at > timedelta(minutes=59)
+
+
 class Raw:
     """The body of an answer."""
 
+    def __init__(self, body: str) -> None:
+        self._body = body.encode()
+
     def stream(self, **_: object) -> list[bytes]:
         """Return it."""
-        answer = "<Arn>a</Arn>"
-        for name in ("GetCallerIdentityResult", "GetCallerIdentityResponse"):
-            answer = f"<{name}>{answer}</{name}>"
-        return [answer.encode()]
+        return [self._body]
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}])

@@ -146,15 +146,15 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_endpoint_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the variable that may have it; a Region that is none has botocore's own words."""
+    """With the variable that may have it; a Region that is none is a misuse too."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
     with pytest.raises(MisuseError, match=r"nonsense: .*AWS_ENDPOINT_URL"):
         aws.connect(None, "eu-central-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    with pytest.raises(NoAnswerError, match="no region"):
-        aws.connect(None, "no region")
+    with pytest.raises(MisuseError, match=r"x_y.*A Region is such as eu-central-1"):
+        aws.connect(None, "x_y")
 
 
 def test_the_program_runs_from_anywhere(tmp_path: Path) -> None:

@@ -178,6 +178,34 @@ def test_a_site_has_its_own_history(world: World) -> None:
     ]
 
 
+def test_a_quiet_site_on_a_busy_distribution_is_not_looked_for_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it stopped is said; where there is nothing older, there is nothing to say."""
+    twin = replace(SHOP, name="blog", distributions=STATIC.distributions)
+    here = deployed(world.table, world.clock, TwinListing({}), STATIC, twin)
+    done = {**answered(0, "I"), "completed_at": EPOCH}  # what is open is read in any case
+    world.add(0, uploaded(twin, "site/old.png"), **done)
+    for minute in range(1, 7):
+        world.add(minute, uploaded(STATIC, f"{minute}.png"), **done)
+    calls: list[str] = []
+    world.table.steps = calls.append
+
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(main, ["invalidations", *arguments], obj=lambda *_: here).output
+
+    monkeypatch.setattr("cli.history.MOST_READ", 5)
+    said = "Only the newest 5 on its distributions were looked at.\nNothing waits.\n"
+    assert run("blog", "--limit", "2") == said
+    assert calls.count("contents") == 2 * 5  # before and after each
+    assert json.loads(run("blog", "--json", "--limit", "2"))["looked_at"] == 5
+    assert run("blog", "--limit", "6").startswith("Only the newest 6 ")
+    assert "looked at" not in run("--limit", "6")
+    assert json.loads(run("static", "--json", "--limit", "5"))["looked_at"] is None
+    monkeypatch.setattr("cli.history.MOST_READ", 7)
+    assert "looked at" not in run("blog")
+
+
 def test_json_has_everything(world: World) -> None:
     """Every path and key, escaped, for programs."""
     keys = [f"資/{number}" for number in range(40)]

@@ -10,6 +10,7 @@ from functions.domain.hand_request import (
     HandRequest,
     HandRequestError,
     further_rows,
+    has_other_addresses,
     paths_sent,
     rows_by_hand,
 )
@@ -68,12 +69,31 @@ def test_a_fault_says_why_and_what_would_be_right() -> None:
     (outside,) = faults(SHOP, HandRequest(("sitemap.xml",)))
     assert "outside of the origin path /site" in outside
     assert outside.endswith("Did you mean site/sitemap.xml?")
+    assert "is empty: --all" in faults(STATIC, HandRequest(prefixes=("",)))[0]
     (ignored,) = faults(STATIC, HandRequest(("js/app.js.map",)))
     assert 'ignore has "**/*.map"' in ignored
     assert "no object" in faults(STATIC, HandRequest(("",)))[0]
     assert "1,026 bytes" in faults(STATIC, HandRequest(("ü" * 513,)))[0]
     assert "not UTF-8" in faults(STATIC, HandRequest(("a\udcff",)))[0]
     assert "outside" in faults(SHOP, HandRequest(prefixes=("img/",)))[0]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("/site/a.png", "site/a.png"),
+        ("/a.png", "site/a.png"),
+        ("site", "site/"),
+        ("/site", "site/"),
+        ("sites/a.png", "site/sites/a.png"),
+        ("/", "site/"),
+    ],
+)
+def test_what_would_be_right_has_the_origin_path_once(typed: str, meant: str) -> None:
+    """Of a KEY and of a prefix; and it is taken when it is typed."""
+    for request in (HandRequest((typed,)), HandRequest(prefixes=(typed,))):
+        assert faults(SHOP, request)[0].endswith(f"Did you mean {meant}?")
+    assert rows(SHOP, meant, prefixes=(meant,))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +136,31 @@ def test_the_other_addresses_of_what_a_prefix_hits_are_cleared_too() -> None:
     assert texts(more, "E1EXAMPLE") == ["/docs/"]
     assert {row.asked_by for row in more} == {CALLER}
     assert further_rows(STATIC, rows(STATIC, everything=True), ["a.html"], EPOCH, CALLER) == ()
+
+
+parts = st.lists(st.sampled_from(["docs", "/", "in", "index.html", "a", "*", "b.html"]), max_size=6)
+
+
+@given(parts, parts, st.booleans())
+def test_what_needs_no_listing_has_no_other_addresses(
+    beginning: list[str], rest: list[str], ruled: bool
+) -> None:
+    """Whatever is below such a prefix, its wildcard clears every address of it."""
+    site = STATIC if ruled else replace(STATIC, extra_paths=())
+    prefix = "".join(beginning)
+    if prefix and not has_other_addresses(site, prefix):
+        asked = rows(site, prefixes=(prefix,))
+        assert further_rows(site, asked, [prefix + "".join(rest)], EPOCH, CALLER) == ()
+
+
+def test_other_addresses_are_looked_for_where_there_may_be_some() -> None:
+    """Of a rule any key's, of an index document its folder's; not below what clears everything."""
+    plain = replace(STATIC, extra_paths=())
+    for site, prefix in ((STATIC, "img/"), (plain, "docs/in"), (plain, "i")):
+        assert has_other_addresses(site, prefix)
+    for site, prefix in ((plain, "docs/"), (plain, "docs/a"), (SHOP, "site/i")):
+        assert not has_other_addresses(site, prefix)
+    assert not has_other_addresses(replace(STATIC, origin_path="/site"), "site/")
 
 
 def test_asking_at_another_time_makes_another_row() -> None:

@@ -1,9 +1,13 @@
 """What `holdstill invalidate` says before it acts, and when it acts at all."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cli.app import main
+from cli.errors import NoAnswerError
 from functions.domain.errors import TableError
 from tests.twins.deployed import CALLER
 from tests.unit.cli.invalidate.commanded import World
@@ -95,6 +99,7 @@ def test_nobody_to_ask_is_no_yes(world: World) -> None:
         (["static", "a", "--dry-run", "--wait"], "--dry-run asks for nothing"),
         (["static", "good.png", "js/app.js.map"], 'ignore has "**/*.map"'),
         (["shop", "site/good.png", "bad.png"], "outside of the origin path /site"),
+        (["static", "--prefix", ""], "prefix '' is empty: --all clears everything"),
     ],
 )
 def test_one_mistake_and_nothing_at_all_is_done(
@@ -105,6 +110,28 @@ def test_one_mistake_and_nothing_at_all_is_done(
     assert refused.exit_code == 2
     assert why in refused.output
     assert world.is_untouched
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["static", "--all", "--prefix", "x", "--yes"], "--all clears everything"),
+        (["static", "--yes"], "Nothing to clear"),
+        (["static", "a", "--dry-run", "--wait"], "--dry-run asks for nothing"),
+        (["static", "a"], "say --yes"),
+    ],
+)
+def test_a_misuse_is_said_before_aws_is_asked(arguments: list[str], why: str) -> None:
+    """Who has no credentials either is told of the first thing first, with a misuse's status."""
+
+    def connect(*_: object) -> Any:
+        raise NoAnswerError("No AWS credentials")
+
+    refused = CliRunner().invoke(main, ["invalidate", *arguments], obj=connect)
+    assert refused.exit_code == 2
+    assert why in refused.output
+    asked = CliRunner().invoke(main, ["invalidate", "static", "a", "--dry-run"], obj=connect)
+    assert (asked.exit_code, asked.output) == (1, "Error: No AWS credentials\n")
 
 
 @pytest.mark.parametrize("at", ["ask", "wake"])

@@ -42,6 +42,64 @@ def test_a_key_that_no_object_has_may_be_mistyped(world: World) -> None:
     assert world.texts("E1EXAMPLE") == ["//", "//index", "//index.html", "/gone.png"]
 
 
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("https://x/a b.png", ": name it as the bucket has it, not by its address\n"),
+        ("img/a%20b.png", ": did you mean img/a b.png, not encoded?\n"),
+        ("*", ": for all that begins with it say --all\n"),
+        ("資.png", "; what is cached of it is cleared\n"),
+    ],
+)
+def test_an_address_is_no_key(world: World, key: str, said: str) -> None:
+    """What would clear nothing is told from what was removed."""
+    assert f"         {key} is no object now{said}" in world.run("static", key, "--yes").output
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("/img/", ": did you mean img/, without a slash before it?\n"),
+        ("https://x/img/", ": name it as the bucket has it, not by its address\n"),
+        ("gone/", "; what is cached of it is cleared\n"),
+    ],
+)
+@pytest.mark.parametrize("listed", [2, 10_000])
+def test_a_prefix_that_hits_nothing_may_be_mistyped(
+    world: World, monkeypatch: pytest.MonkeyPatch, prefix: str, said: str, listed: int
+) -> None:
+    """Also beside others that hit so much that it was not listed; those are not told of."""
+    monkeypatch.setattr(hits, "MOST_LISTED", listed)
+    done = world.run("static", "--prefix", "i", "--prefix", prefix, "--prefix", "docs/*", "--yes")
+    assert [line for line in done.output.splitlines(keepends=True) if " now" in line] == [
+        f"         no object begins with {prefix} now{said}"
+    ]
+
+
+NOT_CLEARED = "other addresses of the files below a prefix (index documents, extra_paths) are "
+
+
+def test_what_a_prefix_leaves_without_a_listing_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`/docs/` shows what `/docs/in*` clears, and nobody knows of it; the same beyond the cap."""
+    world.listing.fault = "AccessDenied"
+    done = world.run("static", "--prefix", "docs/in", "--dry-run")
+    assert f"{NOT_CLEARED}not cleared: the bucket could not be listed\n" in done.output
+    world.listing.fault = ""
+    monkeypatch.setattr(hits, "MOST_LISTED", 1)
+    done = world.run("static", "--prefix", "i", "--dry-run")
+    assert f"{NOT_CLEARED}cleared of the first 1 files only\n" in done.output
+    assert NOT_CLEARED not in world.run("static", "--prefix", "docs/in", "--dry-run").output
+
+
+def test_nothing_is_said_of_addresses_that_there_are_not(world: World) -> None:
+    """The shop has neither index documents nor rules; and a KEY's addresses are known."""
+    world.listing.fault = "AccessDenied"
+    assert NOT_CLEARED not in world.run("shop", "--prefix", "site/i", "--dry-run").output
+    assert NOT_CLEARED not in world.run("static", "docs/index.html", "--dry-run").output
+
+
 def test_no_key_can_command_the_terminal(world: World) -> None:
     """Control characters and rich's markup are shown, not obeyed."""
     done = world.run("static", "\x1b[31m[bold]", "--dry-run")
