@@ -70,11 +70,12 @@ class Turn:
                 return
             finally:
                 self._lease.release()
-            goes_on = self._has_news()
-            if goes_on and not self._has_time():
-                due_at, goes_on = self.world.clock.wall(), False
             if due_at is not None:
                 self._wake(due_at)
+            goes_on = self._has_news()
+            if goes_on and not self._has_time():
+                self._wake(self.world.clock.wall())
+                goes_on = False
             if not goes_on:
                 self._end()
                 return
@@ -129,8 +130,8 @@ class Turn:
         if free and self._settle_covered(free):
             return now
         if halves and (self._halves_next or not free):
-            self._halves_next = False
             at = self._go_on(halves[:1] if free else halves)
+            self._halves_next = at is not None  # until a call was to be had for one of them
             if at is None or free:
                 return min(at) if at else now
             later += at
@@ -152,7 +153,7 @@ class Turn:
             self._known = ()
             return self._complete(records, later)
         self._known = None
-        return min([until, *later])
+        return self._complete(records, [until, *later])
 
     def _settle_covered(self, rows: Sequence[Waiting]) -> bool:
         oldest_at = min(row.change.at for row in rows)
@@ -177,6 +178,9 @@ class Turn:
         left = room(record.in_progress for record in records)
         planned = self._plan.of(rows, left, refused=refused)
         if planned.contents is None:  # no room at all
+            if any(record.state is BatchState.STORED for record in records):
+                self._halves_next = True  # it is theirs
+                return now
             return self._complete(records, later) or now + timedelta(seconds=LOOK_EVERY_S)
         now = self.world.clock.wall()
         if planned.left and self._has_completed(records, now):

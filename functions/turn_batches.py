@@ -122,17 +122,18 @@ class TurnBatches:
     def _look_up(self, record: Record, contents: Contents) -> None:
         batch = record.batch(contents)
         wanted = LookUp(batch.reference, batch.paths, record.stored_at, record.looked)
+        looked = record.looked
         try:
             found = self.world.cloudfront.look_up(self.distribution, wanted)
+        except NotFoundYetError as error:
+            looked += error.looked
         except CloudFrontError as error:
             self.world.log.fault("batch-not-looked-up", batch=record.batch_id, detail=str(error))
-            now, looked = self.world.clock.wall(), record.looked
-            if isinstance(error, NotFoundYetError):
-                looked += error.looked
-            later = replace(record, tries=record.tries + 1, asked_at=now, looked=looked)
-            self._changed(record, later)
+        else:
+            self._tell(record, contents, found)
             return
-        self._tell(record, contents, found)
+        now = self.world.clock.wall()
+        self._changed(record, replace(record, looked_at=now, looked=looked))
 
     def _tell(self, record: Record, contents: Contents, event: Event) -> None:
         """Write what an answer makes of a batch, with all that follows from it in one write."""

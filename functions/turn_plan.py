@@ -25,6 +25,9 @@ MOST_LISTED: Final = 50_000
 LONGEST_LISTING_S: Final = 8.0
 """For all folders of a turn: a listed page takes some 0.1 s, and the designer waits for it."""
 
+BAD_WAITS_S: Final = 60.0
+"""For how long paths that were refused before leave the calls to all others."""
+
 _LOOK_AT_CLOCK_EVERY: Final = 1_000
 
 
@@ -51,12 +54,12 @@ class TurnPlan:
         long wait escalate: an event that comes late, perhaps from the dead letters of a week, has
         its exact path sent at once, which is all that it needs.
         A path that CloudFront refused for good is not chosen for others again: what it would have
-        covered is sent by other paths. What waits for such a path itself goes last, in a batch that
-        spoils no other.
+        covered is sent by other paths. What waits for such a path itself goes in a batch of its
+        own, that spoils no other: when nothing else waits, or when it has waited long enough.
         """
         now = self.world.clock.wall()
         bad = {one.path for one in self.world.batches.aside(self.distribution)}
-        waiting = _since([row for row in rows if row.path.text not in bad] or rows)
+        waiting = _since(_together(rows, bad, now))
         wildcards = sum(map(is_wildcard, waiting))
         lacks_room = wildcards > room.wildcards or len(waiting) - wildcards > room.exact
         stuck = refused or lacks_room
@@ -127,6 +130,17 @@ class TurnPlan:
             self.world.log.fault("folder-not-counted", folder=wanted.folder, detail=str(error))
             return None
         return unchanged
+
+
+def _together(rows: Sequence[Waiting], bad: Collection[str], now: datetime) -> Sequence[Waiting]:
+    """Return the rows to plan for: those of paths known as bad, or all the others."""
+    known = [row for row in rows if row.path.text in bad]
+    if len(known) in {0, len(rows)}:
+        return rows
+    waited_s = max((now - row.change.at).total_seconds() for row in known)
+    if waited_s > BAD_WAITS_S:
+        return known
+    return [row for row in rows if row.path.text not in bad]
 
 
 def _since(rows: Iterable[Waiting]) -> dict[str, datetime]:

@@ -34,7 +34,8 @@ class Record:
     or refused, `why` the last of them. `invalidation_id`, `created_at`: CloudFront's answer.
     `settled`: its causes no longer wait (they are deleted, or it was refused, which frees them).
     `completed_at`: when CloudFront was first seen to call it completed. `looked_at`: when it was
-    last looked whether anything of the distribution has completed, in the oldest that had not.
+    last looked whether anything of the distribution has completed, in the oldest that had not;
+    before it is answered, when it was last looked for.
     `given_up_at`: when nobody went on looking, because of `why`; it may have completed or not.
     `looked`: at how many of CloudFront's invalidations it was looked for in vain.
     """

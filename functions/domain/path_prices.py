@@ -82,9 +82,11 @@ def prices(
 
     A cap of nothing is spent as soon as a path is no longer free.
     """
-    path_usd = path_price(used_this_month, month_elapsed)
-    cap_spent = cap_usd is not None and path_usd > 0 and spent_usd >= cap_usd
-    return Prices(path_usd=path_usd, cap_spent=cap_spent)
+    none_is_free = used_this_month > FREE_PATHS
+    return Prices(
+        path_usd=path_price(used_this_month, month_elapsed),
+        cap_spent=cap_usd is not None and none_is_free and spent_usd >= cap_usd,
+    )
 
 
 @dataclass(frozen=True, slots=True)

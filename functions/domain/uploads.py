@@ -102,17 +102,22 @@ def supersedes(new: Change, old: Change) -> bool:
 
     Sequencers order the changes of one key: the shorter is filled up with zeros on its right, then
     they compare as text. Where one has none, or only one begins with the zero byte that S3's own
-    messages have and EventBridge's do not, the times decide, and a tie is a change: the same again
-    costs a path at most, a lost one a stale file. An earlier one is nothing lost: what clears the
+    messages have and EventBridge's do not, the times decide, and a tie is a change (in the same
+    millisecond, S3's smallest unit): the same again costs a path at most, a lost one a stale file.
+    An earlier one is nothing lost: what clears the
     later change clears it too. Keep the later `at` of the two, for clocks may disagree.
     """
     if new.sequencer is None or old.sequencer is None:
-        return new.at >= old.at
+        return _is_not_before(new.at, old.at)
     ours, theirs = new.sequencer.lower(), old.sequencer.lower()
     if ours.startswith("00") is not theirs.startswith("00"):
-        return new.at >= old.at
+        return _is_not_before(new.at, old.at)
     length = max(len(ours), len(theirs))
     return ours.ljust(length, "0") > theirs.ljust(length, "0")
+
+
+def _is_not_before(new_at: datetime, old_at: datetime) -> bool:
+    return new_at >= old_at.replace(microsecond=old_at.microsecond // 1000 * 1000)
 
 
 def _all(records: list[Any], reader: Callable[[Fields], Change | str]) -> Reading:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from functions.domain.batch import BatchState
+from functions.domain.errors import TableError
 from functions.domain.sites import Sites
 from functions.invalidating import RESERVE_S, Turn
 from functions.turn_lease import LEASE_S
@@ -208,7 +209,27 @@ def test_what_comes_when_a_function_is_about_to_end_is_the_next_ones() -> None:
     world.hook = come
     Turn(world.world, SITES, "E1", "short", ends_at_ms).take()
     assert len(world.uploads) == 2
-    ((at, _),) = world.table.messages
-    assert (at - world.clock.wall()).total_seconds() <= 1
+    soonest_at = min(at for at, _ in world.table.messages)
+    assert (soonest_at - world.clock.wall()).total_seconds() <= 1
     world.run()
     world.check()
+
+
+def test_a_turn_that_cannot_look_for_news_has_sent_its_wake() -> None:
+    """What it knows to be left is woken for before it asks the table anything more."""
+    world = TwinUploadWorld(SITES)
+    world.collect([f'{{"Records":[{world.upload(BUCKET, "a.png")}]}}'])
+    world.clock.jump(2)
+    world.table.messages.clear()
+    released = []
+
+    def fail(_number: int, name: str) -> None:
+        if name == "release":
+            released.append(name)
+        if released and name in {"oldest", "waiting"}:
+            raise TableError("ill")
+
+    world.hook = fail
+    with pytest.raises(TableError):
+        world.turn("E1")
+    assert [name for _, name in world.table.messages] == ["E1"]

@@ -27,6 +27,14 @@ def test_the_first_minute_of_a_month_is_not_projected() -> None:
     assert path_price(34, 0.0) == FEE_USD
 
 
+def test_a_cap_of_nothing_is_not_spent_while_paths_are_free() -> None:
+    """Whatever the month's first day projects; with the first that is paid for it is."""
+    free = prices(used_this_month=1_000, month_elapsed=0.0, spent_usd=0.0, cap_usd=0.0)
+    paid = prices(used_this_month=1_001, month_elapsed=0.0, spent_usd=0.0, cap_usd=0.0)
+    assert (free.cap_spent, paid.cap_spent) == (False, True)
+    assert free.path_usd == paid.path_usd == FEE_USD
+
+
 def test_with_its_cap_spent_a_site_takes_any_wildcard_that_can_be_counted() -> None:
     """However much it throws away, but for many; without a cap nothing is ever spent."""
     capped = prices(used_this_month=5_000, month_elapsed=0.5, spent_usd=10.0, cap_usd=10.0)

@@ -90,4 +90,38 @@ def test_halves_go_on_however_much_comes() -> None:
     world.run()
     world.check()
     ((_, aside),) = world.table.asides.items()
-    assert (aside.at - world.uploads[0].at).total_seconds() < 120
+    assert (aside.at - world.uploads[0].at).total_seconds() < 40
+
+
+def test_halves_that_hold_all_the_room_go_on() -> None:
+    """What has come since has no room, and is not why they wait."""
+    world = world_of()
+    names = [f"a/{n:04}.png" for n in range(2_900)]
+    world.objects.fails = True
+    world.cloudfront.bad_paths.update(f"/{names[n]}" for n in (10, 800, 1_500, 2_300))
+    world.deliver([world.upload(BUCKET, name) for name in names])
+    world.come(BUCKET, "a/late.png", 2.2)
+    began = world.clock.wall()
+    world.run()
+    world.check()
+    assert not any(path.endswith("*") for paths in sent(world) for path in paths)
+    (made,) = (one for one in world.cloudfront.made("E1") if "/a/late.png" in one.batch.paths)
+    assert (made.created_at - began).total_seconds() < 60
+    assert len(world.table.asides) == 4
+
+
+def test_a_path_known_as_bad_waits_a_minute_at_most_for_the_others() -> None:
+    """Also where something is uploaded all the time: CloudFront may take it by now."""
+    world = world_of()
+    world.cloudfront.bad_paths.add("/7.png")
+    world.come(BUCKET, "7.png")
+    world.run()
+    world.cloudfront.bad_paths.clear()
+    world.come(BUCKET, "7.png")
+    uploaded_at = world.uploads[-1].at
+    for n in range(600):
+        world.come(BUCKET, "hot.json", 0.3 * n)
+    world.run()
+    world.check()
+    (made,) = (one for one in world.cloudfront.made("E1") if "/7.png" in one.batch.paths)
+    assert 50 < (made.created_at - uploaded_at).total_seconds() < 75

@@ -7,6 +7,7 @@ import pytest
 
 from functions.domain.invalidation_record import Record
 from functions.domain.sites import Sites
+from lab.edge.controls import Fault
 from tests.twins.upload_world import TwinUploadWorld, site
 
 BUCKET = "shop-bucket"
@@ -62,6 +63,30 @@ def test_a_distribution_that_was_deleted_is_given_up_at_once(world: TwinUploadWo
     assert record.given_up_at is not None
     assert world.measures.lives == []
     assert looks(world) == 1
+
+
+def test_what_waits_behind_refusals_keeps_nothing_from_being_looked_at(
+    world: TwinUploadWorld,
+) -> None:
+    """A row for a distribution that is gone waits as long as the configuration names it."""
+    world.cloudfront.gone.add("E1")
+    world.come(BUCKET, "b.png")
+    world.clock.sleep(60)
+    assert world.table.waiting["E1"]
+    (made,) = (one for one in world.table.records.values() if one.invalidation_id)
+    assert made.given_up_at is not None
+
+
+def test_a_completion_is_seen_in_time_while_the_next_upload_is_refused() -> None:
+    """How long an upload took is no matter of the one after it."""
+    world = TwinUploadWorld(Sites.of([site()]))
+    world.come(BUCKET, "a.png")
+    world.clock.sleep(3)
+    world.cloudfront.inject(*[Fault.TOO_MANY] * 8)
+    world.come(BUCKET, "b.png")
+    world.run()
+    world.check()
+    assert min(live_s for _, _, live_s in world.measures.lives) < 25
 
 
 def test_a_lost_right_to_look_is_asked_for_seldom_and_not_for_ever(

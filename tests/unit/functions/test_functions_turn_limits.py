@@ -237,8 +237,8 @@ def test_what_waits_for_a_wildcards_room_escalates() -> None:
     """Thirteen at a time: of many pages with query strings the folder is cleared instead."""
     world = world_of(extra_paths=(PathRule("{page}.html", ("/{page}*",)),))
     world.objects.fails = True
-    world.cloudfront.controls = replace(world.cloudfront.controls, completion_s=20)
-    world.deliver([world.upload(BUCKET, f"shop/{n:03}.html") for n in range(600)])
+    world.cloudfront.controls = replace(world.cloudfront.controls, completion_s=100)
+    world.deliver([world.upload(BUCKET, f"shop/{n:03}.html") for n in range(120)])
     began = world.clock.wall()
     world.run()
     world.check()

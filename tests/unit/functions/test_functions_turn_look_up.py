@@ -96,3 +96,27 @@ def test_a_distribution_that_was_deleted_has_none(monkeypatch: pytest.MonkeyPatc
     world.clock.sleep(600)
     assert {record.state for record in world.table.records.values()} == {BatchState.REFUSED}
     assert world.table.waiting["E1"]
+
+
+def test_a_look_up_in_parts_holds_no_other_upload_up() -> None:
+    """Nobody knows whether it was made; what comes meanwhile is cleared by its own path."""
+    world = TwinUploadWorld(Sites.of([site()]))
+    world.cloudfront.silent_paths.add("/silent.png")
+    began = world.clock.wall()
+    strangers = iter(range(40))
+
+    def others(_number: int, name: str) -> None:
+        if world.cloudfront.calls["ListInvalidations"]:
+            world.cloudfront.silent_paths.clear()
+        if name != "create" and (world.clock.wall() - began).total_seconds() > 2:
+            for number in strangers:
+                world.cloudfront.made_by_another("E1", f"stranger-{number}", "/x")
+
+    world.hook = others
+    world.come(BUCKET, "silent.png")
+    world.come(BUCKET, "good.png", 30)
+    world.run()
+    assert not world.stale()
+    assert ours(world) == [("/good.png",), ("/silent.png",)]
+    good = next(one for one in world.cloudfront.made("E1") if "/good.png" in one.batch.paths)
+    assert (good.created_at - began).total_seconds() < 230
