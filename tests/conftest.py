@@ -6,7 +6,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Five streams on two cores: what is slow then is the machine, and no test is timed.
+# Many streams on two cores: what is slow then is the machine, and no test is timed.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
