@@ -31,6 +31,7 @@ class MariaDb(DatabaseServer):
                 "--no-defaults",
                 f"--user={USER}",
                 f"--datadir={self.datadir}",
+                f"--tmpdir={self.scratch}",
                 "--skip-test-db",
                 "--skip-name-resolve",
                 "--innodb-log-file-size=16M",

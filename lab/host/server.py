@@ -51,6 +51,8 @@ class DatabaseServer(ABC):
         self.run_dir = run_dir
         self.socket = run_dir / f"{self.name}.sock"
         self.log = run_dir / f"{self.name}.log"
+        self.scratch = run_dir / "tmp"
+        """Nobody else's: a server that starts deletes every temporary table that it finds there."""
         self._options = options
         self._server: Child | None = None
 
@@ -63,6 +65,7 @@ class DatabaseServer(ABC):
         """Make the directories and the system tables."""
         for directory in (self.datadir, self.binlogs):
             directory.mkdir(exist_ok=True)
+        self._own_run_dir()
         self._make_system_tables()
         for directory in (self.datadir, self.binlogs):
             for path in (directory, *directory.rglob("*")):
@@ -70,18 +73,14 @@ class DatabaseServer(ABC):
 
     def start(self) -> None:
         """Start the server and wait until it answers; again after it has ended."""
-        scratch = self.run_dir / "tmp"
-        scratch.mkdir(exist_ok=True)
-        self.log.touch()
-        for path in (self.run_dir, scratch, self.log):
-            shutil.chown(path, USER, USER)
+        self._own_run_dir()
         common = (
             f"--datadir={self.datadir}",
             f"--log-bin={self.binlogs / BINLOG}",
             f"--socket={self.socket}",
             f"--pid-file={self.run_dir / f'{self.name}.pid'}",
             f"--log-error={self.log}",
-            f"--tmpdir={scratch}",
+            f"--tmpdir={self.scratch}",
             "--skip-networking",
             "--skip-name-resolve",
             "--server-id=1",
@@ -122,6 +121,12 @@ class DatabaseServer(ABC):
         option_file.write_text(
             f"[client]\nuser = {AGENT}\npassword = {password}\nsocket = {self.socket}\n"
         )
+
+    def _own_run_dir(self) -> None:
+        self.scratch.mkdir(exist_ok=True)
+        self.log.touch()
+        for path in (self.run_dir, self.scratch, self.log):
+            shutil.chown(path, USER, USER)
 
     @abstractmethod
     def _make_system_tables(self) -> None:
