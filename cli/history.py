@@ -47,13 +47,13 @@ class Entry:
 class History:
     """The newest invalidations, the rows that wait for one, and the paths that were set aside.
 
-    `looked_at`: among how many a site's were looked for, where there are older ones too.
+    `looked_through`: among how many a site's were looked for, where there are older ones too.
     """
 
     entries: tuple[Entry, ...]
     waiting: tuple[Waiting, ...]
     aside: tuple[Aside, ...]
-    looked_at: int | None
+    looked_through: int | None
 
 
 def history(

@@ -128,8 +128,9 @@ def _news(site: Site, changes: Iterable[Change], seen: Mapping[str, Change]) -> 
 def _not_before(change: Change, old: Change) -> Change:
     """Return the change with the later time of the two: their clocks may disagree.
 
-    Where nothing tells the two apart it has the next instant: its rows would be those of the other
-    one, and whoever clears that deletes them.
+    One without a sequencer has the next instant: its rows could be those of a change before, and
+    whoever clears that deletes them.
     """
-    later = replace(change, at=max(change.at, old.at))
-    return later if later != old else replace(later, at=old.at + _NEXT_INSTANT)
+    if change.at > old.at:
+        return change
+    return replace(change, at=old.at if change.sequencer else old.at + _NEXT_INSTANT)

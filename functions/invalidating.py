@@ -11,7 +11,7 @@ from functions.domain.batch import BatchState
 from functions.domain.claims import covered
 from functions.domain.completion import LOOK_EVERY_S
 from functions.domain.coverage import MARGIN_S
-from functions.domain.invalidation_limits import room
+from functions.domain.invalidation_limits import CALL_EVERY_S, room
 from functions.domain.invalidation_record import Record
 from functions.domain.pauses import ENOUGH_RECORDS, next_batch_at
 from functions.domain.sites import Sites
@@ -129,12 +129,12 @@ class Turn:
         free = self._batches.unclaimed(rows, records)
         if free and self._settle_covered(free):
             return now
+        if halves and self._is_to_look(records, now):
+            return self._complete(records, [*later, now + timedelta(seconds=CALL_EVERY_S)])
         if halves and (self._halves_next or not free):
-            at = self._go_on(halves[:1] if free else halves)
-            self._halves_next = at is not None  # until a call was to be had for one of them
-            if at is None or free:
-                return min(at) if at else now
-            later += at
+            at = self._go_on(halves[:1])
+            self._halves_next = at is not None  # until a call was to be had for it
+            return min([*at, *later]) if at else now
         if not free:
             return self._complete(records, later)
         return self._send(free, records, later, refused=paused_until is not None)
@@ -183,7 +183,7 @@ class Turn:
                 return now
             return self._complete(records, later) or now + timedelta(seconds=LOOK_EVERY_S)
         now = self.world.clock.wall()
-        if planned.left and self._has_completed(records, now):
+        if planned.left and self._is_to_look(records, now) and self._completion.look(records):
             return now  # there is more room: fewer calls, and perhaps fewer wildcards
         if (call_at := self.world.account.claim_call(now)) > now:
             return call_at
@@ -209,9 +209,9 @@ class Turn:
             look_at = max(look_at, now + timedelta(seconds=NEAR_S + 1))
         return min([*later, *([look_at] if look_at else [])], default=None)
 
-    def _has_completed(self, records: Sequence[Record], now: datetime) -> bool:
+    def _is_to_look(self, records: Sequence[Record], now: datetime) -> bool:
         look_at = self._completion.next_look_at(records)
-        return look_at is not None and look_at <= now and self._completion.look(records) > 0
+        return look_at is not None and look_at <= now
 
     def _wake(self, due_at: datetime) -> None:
         now = self.world.clock.wall()

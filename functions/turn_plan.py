@@ -59,7 +59,7 @@ class TurnPlan:
         """
         now = self.world.clock.wall()
         bad = {one.path for one in self.world.batches.aside(self.distribution)}
-        waiting = _since(_together(rows, bad, now))
+        waiting = _since(_together(rows, bad, room, now))
         wildcards = sum(map(is_wildcard, waiting))
         lacks_room = wildcards > room.wildcards or len(waiting) - wildcards > room.exact
         stuck = refused or lacks_room
@@ -132,13 +132,16 @@ class TurnPlan:
         return unchanged
 
 
-def _together(rows: Sequence[Waiting], bad: Collection[str], now: datetime) -> Sequence[Waiting]:
+def _together(
+    rows: Sequence[Waiting], bad: Collection[str], room: Room, now: datetime
+) -> Sequence[Waiting]:
     """Return the rows to plan for: those of paths known as bad, or all the others."""
     known = [row for row in rows if row.path.text in bad]
     if len(known) in {0, len(rows)}:
         return rows
     waited_s = max((now - row.change.at).total_seconds() for row in known)
-    if waited_s > BAD_WAITS_S:
+    fits = any(room.wildcards if row.path.is_wildcard else room.exact for row in known)
+    if fits and waited_s > BAD_WAITS_S:
         return known
     return [row for row in rows if row.path.text not in bad]
 

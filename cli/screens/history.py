@@ -38,8 +38,8 @@ def age(seconds: float) -> str:
 def _lines(found: History, now: datetime) -> Iterator[str]:
     for entry in found.entries:
         yield from _entry(entry, now)
-    if found.looked_at:
-        yield f"Only the newest {found.looked_at:,} on its distributions were looked at."
+    if found.looked_through:
+        yield f"Only the newest {found.looked_through:,} on its distributions were looked through."
     elif not found.entries:
         yield "No invalidation yet."
     yield from _waiting(found.waiting, now)

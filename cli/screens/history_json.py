@@ -18,7 +18,7 @@ def document(found: History) -> str:
         "invalidations": [_entry(entry) for entry in found.entries],
         "waiting": [_row(row) for row in found.waiting],
         "set_aside": [_aside(aside) for aside in found.aside],
-        "looked_at": found.looked_at,
+        "looked_through": found.looked_through,
     }
     return json.dumps(whole, indent=2)
 

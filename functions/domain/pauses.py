@@ -15,10 +15,11 @@ from functions.domain.invalidation_limits import Meaning, pause_s
 from functions.domain.invalidation_record import Record
 
 ENOUGH_RECORDS: Final = 12
-"""So many refusals in a row have brought every pause to its longest."""
+"""So many refusals in a row have brought every pause to its longest. A half has its batch's place
+among them: one that is refused when as many newer ones have come is not seen."""
 
 _BETWEEN_LOOKS_S: Final = 20.0
-"""Of a batch that is looked up: each time is claimed as one call, and is five of one in 2 s."""
+"""Of a batch that is looked up: each time is claimed as one call, and may be nine."""
 
 NO_ANSWER: Final = "no answer"
 
@@ -59,14 +60,14 @@ def next_batch_at(records: Iterable[Record]) -> datetime | None:
     """Return when another batch of a distribution may be sent; None for now.
 
     `records` are its latest ones, in any order. The pause grows with the answers in a row, the
-    last of them first, that took nothing.
+    last of them first, that took nothing; what is only looked for by now makes none.
     """
     asked = [(record.asked_at, record) for record in records if record.asked_at is not None]
     asked.sort(key=lambda one: one[0], reverse=True)
     in_vain = [
         (at, record)
         for at, record in takewhile(lambda one: _in_vain(one[1]), asked)
-        if meaning_told(record.why) in _STOPPING
+        if meaning_told(record.why) in _STOPPING and record.looked_at is None
     ]
     if not in_vain:
         return None

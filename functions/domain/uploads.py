@@ -183,7 +183,7 @@ def _is_version(fields: Fields, version_name: str) -> bool:
     """Return whether the object is a version of one in a bucket with versioning.
 
     A lifecycle rule puts a delete marker over the current version, which is an event of its own.
-    What it deletes for good was not current any more, and no visitor saw it.
+    What it deletes for good was not current any more, and no visitor sees it.
     """
     return _object(fields, "object").text_or_none(version_name) not in {None, "", "null"}
 

@@ -195,15 +195,15 @@ def test_a_quiet_site_on_a_busy_distribution_is_not_looked_for_for_ever(
         return CliRunner().invoke(main, ["invalidations", *arguments], obj=lambda *_: here).output
 
     monkeypatch.setattr("cli.history.MOST_READ", 5)
-    said = "Only the newest 5 on its distributions were looked at.\nNothing waits.\n"
+    said = "Only the newest 5 on its distributions were looked through.\nNothing waits.\n"
     assert run("blog", "--limit", "2") == said
     assert calls.count("contents") == 2 * 5  # before and after each
-    assert json.loads(run("blog", "--json", "--limit", "2"))["looked_at"] == 5
+    assert json.loads(run("blog", "--json", "--limit", "2"))["looked_through"] == 5
     assert run("blog", "--limit", "6").startswith("Only the newest 6 ")
-    assert "looked at" not in run("--limit", "6")
-    assert json.loads(run("static", "--json", "--limit", "5"))["looked_at"] is None
+    assert "looked through" not in run("--limit", "6")
+    assert json.loads(run("static", "--json", "--limit", "5"))["looked_through"] is None
     monkeypatch.setattr("cli.history.MOST_READ", 7)
-    assert "looked at" not in run("blog")
+    assert "looked through" not in run("blog")
 
 
 def test_json_has_everything(world: World) -> None:

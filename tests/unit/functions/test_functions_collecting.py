@@ -183,6 +183,7 @@ def test_what_cannot_be_told_from_the_change_before_it_has_rows_of_its_own() -> 
     body = message(record(BUCKET, "a.png", EPOCH, None))
     world.collect([body])
     first = len(world.table.waiting["E1"])
-    for times in range(2, 5):
-        world.collect([body])
+    removed = message(record(BUCKET, "a.png", EPOCH, None, "ObjectRemoved:Delete"))
+    for times, another in enumerate([body, removed, body, body], start=2):
+        world.collect([another])
         assert len(world.table.waiting["E1"]) == times * first

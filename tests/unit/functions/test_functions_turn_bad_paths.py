@@ -1,8 +1,15 @@
 """What a turn makes of the paths that CloudFront refuses for good."""
 
+from dataclasses import replace
+
 import pytest
 
 from functions.domain.path_rules import PathRule
+from functions.domain.paths import Path
+from functions.domain.uploads import Change, Kind
+from functions.domain.waiting import Waiting
+from lab.edge.controls import Fault
+from tests.twins.upload_world import TwinUploadWorld
 from tests.unit.functions.one_site import BUCKET, sent, world_of
 
 
@@ -90,7 +97,7 @@ def test_halves_go_on_however_much_comes() -> None:
     world.run()
     world.check()
     ((_, aside),) = world.table.asides.items()
-    assert (aside.at - world.uploads[0].at).total_seconds() < 40
+    assert (aside.at - world.uploads[0].at).total_seconds() < 45
 
 
 def test_halves_that_hold_all_the_room_go_on() -> None:
@@ -125,3 +132,50 @@ def test_a_path_known_as_bad_waits_a_minute_at_most_for_the_others() -> None:
     world.check()
     (made,) = (one for one in world.cloudfront.made("E1") if "/7.png" in one.batch.paths)
     assert 50 < (made.created_at - uploaded_at).total_seconds() < 75
+
+
+def by_hand(world: TwinUploadWorld, *paths: str) -> None:
+    """Ask for paths as somebody does by hand."""
+    asked = Change(BUCKET, "", Kind.ASKED, None, world.clock.wall())
+    world.table.uploads.ask([Waiting("E1", "shop", Path(one, "by hand"), asked) for one in paths])
+
+
+def test_a_bad_wildcard_that_has_no_room_keeps_no_exact_path_waiting() -> None:
+    """There is room for those; its own comes when one of thirteen has completed."""
+    world = world_of()
+    world.cloudfront.bad_paths.add("/bad/*")
+    by_hand(world, "/bad/*")
+    world.run()
+    world.cloudfront.controls = replace(world.cloudfront.controls, completion_s=1_200)
+    by_hand(world, *(f"/{n:02}/*" for n in range(13)))
+    world.turn("E1")
+    by_hand(world, "/bad/*")
+    world.clock.sleep(90)
+    world.come(BUCKET, "good.png")
+    world.clock.sleep(10)
+    assert sent(world)[-1] == ("/good.png",)
+
+
+def test_what_completes_while_a_batch_is_halved_is_seen() -> None:
+    """The halves leave a call in five to the look."""
+    world = world_of()
+    world.come(BUCKET, "first.png")
+    world.clock.sleep(3)
+    names = [f"{n}.png" for n in range(256)]
+    world.cloudfront.bad_paths.update(f"/{name}" for name in names[::11])
+    world.deliver([world.upload(BUCKET, name) for name in names])
+    world.run()
+    world.check()
+    assert min(live_s for _, _, live_s in world.measures.lives) < 25
+
+
+def test_a_half_that_is_throttled_stops_the_next_one() -> None:
+    """They were one batch, but each is a call."""
+    world = world_of()
+    world.cloudfront.bad_paths.update({"/0.png", "/5.png"})
+    world.cloudfront.inject(None, Fault.THROTTLE)
+    world.deliver([world.upload(BUCKET, f"{n}.png") for n in range(8)])
+    world.run()
+    world.check()
+    _, throttled_at, next_at, *_ = world.cloudfront.called_at
+    assert (next_at - throttled_at).total_seconds() >= 4

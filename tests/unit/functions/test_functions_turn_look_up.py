@@ -120,3 +120,15 @@ def test_a_look_up_in_parts_holds_no_other_upload_up() -> None:
     assert ours(world) == [("/good.png",), ("/silent.png",)]
     good = next(one for one in world.cloudfront.made("E1") if "/good.png" in one.batch.paths)
     assert (good.created_at - began).total_seconds() < 230
+
+
+def test_a_look_up_in_vain_makes_no_late_event_clear_everything() -> None:
+    """What is looked for is no refusal: an event from the dead letters has its exact path sent."""
+    world = TwinUploadWorld(Sites.of([site()]))
+    world.cloudfront.silent_paths.add("/silent.png")
+    world.cloudfront.hidden.add("E1")
+    world.come(BUCKET, "silent.png")
+    world.clock.sleep(1_800)
+    world.deliver([world.upload(BUCKET, "docs/late.png", -3_600)])
+    world.clock.sleep(30)
+    assert ours(world) == [("/docs/late.png",)]

@@ -63,7 +63,7 @@ EXPIRED_VERSION = {
     "reason": "Lifecycle Expiration",
     "deletion-type": "Permanently Deleted",
 }
-"""An old version: not the current one, so that no visitor saw it."""
+"""An old version: not the current one, so that no visitor sees it."""
 
 
 @pytest.mark.parametrize(
