@@ -145,9 +145,9 @@ def test_failing_before_lock_is_told_and_after_unlock_owed(
 def test_slow_before_lock_is_killed_with_all_it_started(rig: Rig, why: str) -> None:
     """At its limit, when the conductor has given up, or when a thaw came: its whole group."""
     hooks = rig.hooks(
-        "sleep 60 & echo $! $$ > {}; wait", limit_ms=300 if why == "its limit" else LONG
+        "sleep 60 & echo $! $$ > {}; wait", limit_ms=1_000 if why == "its limit" else LONG
     )
-    until_ms = monotonic_ms() + (300 if why == "the conductor's" else LONG)
+    until_ms = monotonic_ms() + (1_000 if why == "the conductor's" else LONG)
 
     def pause(pause_s: float) -> bool:
         rig.pause(pause_s)
@@ -156,7 +156,7 @@ def test_slow_before_lock_is_killed_with_all_it_started(rig: Rig, why: str) -> N
     began = time.monotonic()
     with pytest.raises(HookFailedError, match="killed"):
         hooks.before_lock(RUN, until_ms, pause)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
     pids = [int(pid) for pid in rig.notes()[0].split()]
     assert _eventually(lambda: all(map(_is_gone, pids)))
 
